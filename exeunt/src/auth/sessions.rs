@@ -1,0 +1,464 @@
+//! The service: the only caller of a [`Store`].
+//!
+//! Must never give out a token before the last check of a login, write a session back that it did not just find live,
+//! or turn "the store did not answer" into "not logged in".
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::users::{Users, Verified};
+use super::{Cause, Error, events};
+use crate::session::{
+    Client, Clock, Data, DataError, Lifetime, Login, Record, SessionId, SystemClock, Timestamp,
+};
+use crate::session::{Token, UserId, Verifier};
+use crate::store::{Created, Purged, Saved, Store};
+
+const MOST_SESSIONS_OF_A_USER: usize = 100;
+const TRIES_ON_STALE: usize = 5;
+const TRIES_ON_TAKEN: usize = 3;
+const PURGE_STEP: usize = 1_000;
+const PURGE_STEP_PAUSE: Duration = Duration::from_millis(50);
+const PURGE_ROUND_PAUSE: u32 = 60;
+const JUMP: Duration = Duration::from_secs(30);
+const NO_PURGE_AFTER_JUMP: Duration = Duration::from_secs(10 * 60);
+
+/// Logs people in, resumes their sessions and logs them out, over one store.
+///
+/// Cheap to clone; clones share everything.
+///
+/// ```
+/// use exeunt::{MemoryStore, Sessions};
+///
+/// let sessions = Sessions::new(MemoryStore::new());
+/// # let _ = sessions;
+/// ```
+#[derive(Clone, Debug)]
+pub struct Sessions(Arc<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    lifetime: Lifetime,
+    limit: usize,
+    housekeeping: Arc<Mutex<Housekeeping>>,
+}
+
+/// What comes with a login besides the credentials.
+#[derive(Debug, Default)]
+pub struct LoginOptions<'a> {
+    /// What is logging in.
+    pub client: Client,
+    /// Whether the person asked to be remembered (R55).
+    pub remember: bool,
+    /// The token that the request came with: its session, if it lives, ends with this login (R12).
+    pub replaces: Option<&'a Token>,
+}
+
+/// A login that succeeded.
+#[derive(Debug)]
+#[must_use = "the token is the only way into the session"]
+pub struct LoggedIn {
+    /// For the browser, and nobody else.
+    pub token: Token,
+    /// The session.
+    pub record: Arc<Record>,
+}
+
+/// Whether being seen keeps a session alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extend {
+    /// Yes: a person did something.
+    Yes,
+    /// No: a page polls by itself.
+    No,
+}
+
+impl Sessions {
+    /// Sessions in `store`, by the machine's clock, with the default timeouts, at most 100 for each user.
+    pub fn new(store: impl Store) -> Self {
+        Self::over(Arc::new(store))
+    }
+
+    /// As [`Sessions::new`], for a store that is shared already.
+    pub fn over(store: Arc<dyn Store>) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        Self(Arc::new(Inner {
+            store,
+            housekeeping: Arc::new(Mutex::new(Housekeeping::starting(&*clock))),
+            clock,
+            lifetime: Lifetime::default(),
+            limit: MOST_SESSIONS_OF_A_USER,
+        }))
+    }
+
+    /// The same sessions with other timeouts.
+    #[must_use]
+    pub fn lifetime(self, lifetime: Lifetime) -> Self {
+        Self(Arc::new(Inner { lifetime, ..Arc::unwrap_or_clone(self.0) }))
+    }
+
+    /// The same sessions by another clock.
+    #[must_use]
+    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
+        let housekeeping = Arc::new(Mutex::new(Housekeeping::starting(&*clock)));
+        Self(Arc::new(Inner { clock, housekeeping, ..Arc::unwrap_or_clone(self.0) }))
+    }
+
+    /// The same sessions with at most `limit` live ones for each user, at least one (R56).
+    ///
+    /// When a login is one too many, the session unseen the longest ends.
+    #[must_use]
+    pub fn limit(self, limit: usize) -> Self {
+        Self(Arc::new(Inner { limit: limit.max(1), ..Arc::unwrap_or_clone(self.0) }))
+    }
+
+    /// The time that these sessions go by.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// The timeouts.
+    #[must_use]
+    pub fn timeouts(&self) -> Lifetime {
+        self.0.lifetime
+    }
+
+    /// Checks credentials and begins a session. `None`: they are wrong, in whatever way.
+    ///
+    /// The steps, none of which can be left out: verify; create; ask whether what was verified is still current, now
+    /// that the session is where a "log out everywhere" finds it; end the session that the request came with. The token
+    /// leaves after the last. If one fails, the new session ends.
+    ///
+    /// # Errors
+    ///
+    /// If the store or the accounts did not answer. Nobody is logged in then.
+    pub async fn login<U: Users>(
+        &self,
+        users: &U,
+        credentials: U::Credentials,
+        options: LoginOptions<'_>,
+    ) -> Result<Option<LoggedIn>, Error> {
+        let Some(verified) = users.verify(credentials).await? else {
+            events::login_refused("credentials");
+            return Ok(None);
+        };
+        let LoginOptions { client, remember, replaces } = options;
+        let mut data = Data::default();
+        if let Some(name) = verified.name() {
+            data.set("name", name)?;
+        }
+        let (login, ended) = self.create(verified.user().clone(), client, remember, data).await?;
+        match self.after_create(users, &verified, replaces).await {
+            Ok(true) => {
+                events::logged_in(verified.user(), login.record.id(), &ended);
+                Ok(Some(login))
+            }
+            Ok(false) => {
+                self.0.store.destroy(&login.record.id()).await?;
+                events::login_refused("no_longer_current");
+                Ok(None)
+            }
+            Err(error) => {
+                // Nobody has its token, so failing to end it loses nothing but its room.
+                let _ = self.0.store.destroy(&login.record.id()).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Begins a session for somebody who proved who they are. No check of any kind is left after it.
+    pub(crate) async fn create(
+        &self,
+        user: UserId,
+        client: Client,
+        remembered: bool,
+        data: Data,
+    ) -> Result<(LoggedIn, Vec<SessionId>), Error> {
+        let inner = &*self.0;
+        for _ in 0..TRIES_ON_TAKEN {
+            let login = Login { client: client.clone(), remembered, data: data.clone() };
+            let (token, record) = Record::new(user.clone(), self.now(), &inner.lifetime, login);
+            if let Created::Yes { ended } = inner.store.create(&record, inner.limit).await? {
+                return Ok((LoggedIn { token, record: Arc::new(record) }, ended));
+            }
+        }
+        // Two nodes drew the same 21 bits in the same millisecond three times over: not chance but a broken store.
+        Err(Cause::Conflict.into())
+    }
+
+    async fn after_create<U: Users>(
+        &self,
+        users: &U,
+        verified: &Verified,
+        replaces: Option<&Token>,
+    ) -> Result<bool, Error> {
+        if !users.is_current(verified).await? {
+            return Ok(false);
+        }
+        if let Some(token) = replaces
+            && let Some(ended) = self.end_session_of(token).await?
+        {
+            events::replaced(ended);
+        }
+        Ok(true)
+    }
+
+    /// The live session of a token that is at hand in this process, verified, and not due for a touch.
+    ///
+    /// `None` says nothing: ask [`Sessions::resume`].
+    #[must_use]
+    pub fn resume_at_hand(&self, token: &Token, extend: Extend) -> Option<Arc<Record>> {
+        let now = self.now();
+        let record = self.0.store.peek(&token.id(), now)?;
+        let due = extend == Extend::Yes && self.0.lifetime.touch_is_due(record.seen_at(), now);
+        (!due && record.is_live(now) && *record.verifier() == token.verifier()).then_some(record)
+    }
+
+    /// The live session of a token. `None`: there is none, or the secret is wrong; which of both is not told.
+    ///
+    /// Notes that the session was seen, at most once in a 60th of the idle timeout. If only that fails, the session is
+    /// given all the same: the store has just said that it lives.
+    ///
+    /// # Errors
+    ///
+    /// If the store did not answer. That is not "not logged in".
+    pub async fn resume(&self, token: &Token, extend: Extend) -> Result<Option<Arc<Record>>, Error> {
+        let now = self.now();
+        let Some(record) = self.load(token, now).await? else { return Ok(None) };
+        if *record.verifier() != token.verifier() {
+            return Ok(None);
+        }
+        if extend == Extend::No || !self.0.lifetime.touch_is_due(record.seen_at(), now) {
+            return Ok(Some(record));
+        }
+        let expires_at = self.0.lifetime.expires_at(now, record.ends_at(), record.remembered());
+        match self.0.store.touch(&record.id(), record.verifier(), now, expires_at).await {
+            Ok(true) => Ok(Some(Arc::new(record.touched(now, expires_at)))),
+            Ok(false) => Ok(None),
+            Err(error) => {
+                events::not_touched(record.id(), &error);
+                Ok(Some(record))
+            }
+        }
+    }
+
+    async fn load(&self, token: &Token, now: Timestamp) -> Result<Option<Arc<Record>>, Error> {
+        let store = &self.0.store;
+        let found = match store.peek(&token.id(), now) {
+            Some(record) => Some(record),
+            None => store.load(&token.id(), now).await?,
+        };
+        // The store hides what has expired; asking again costs nothing and does not rest on it.
+        Ok(found.filter(|record| record.is_live(now)))
+    }
+
+    /// Ends the session of a token, whose secret may also be the one before the last renewal.
+    ///
+    /// `false`: there was no such session. `true`: it is over, for good, on every node.
+    ///
+    /// # Errors
+    ///
+    /// If the store did not answer: the session may live on, so say so, and let the person try again.
+    pub async fn logout(&self, token: &Token) -> Result<bool, Error> {
+        let ended = self.end_session_of(token).await?;
+        if let Some(session) = ended {
+            events::logged_out(session);
+        }
+        Ok(ended.is_some())
+    }
+
+    async fn end_session_of(&self, token: &Token) -> Result<Option<SessionId>, Error> {
+        let Some(record) = self.load(token, self.now()).await? else { return Ok(None) };
+        let given = token.verifier();
+        if *record.verifier() != given && record.previous() != Some(&given) {
+            return Ok(None);
+        }
+        Ok(self.0.store.destroy(&record.id()).await?.then_some(record.id()))
+    }
+
+    /// Ends every session of a user but `except`, and names those that ended (R16).
+    ///
+    /// # Errors
+    ///
+    /// If the store did not answer: some may live on.
+    pub async fn logout_all(
+        &self,
+        user: &UserId,
+        except: Option<&SessionId>,
+    ) -> Result<Vec<SessionId>, Error> {
+        let ended = self.0.store.destroy_all(user, except).await?;
+        events::ended(user, &ended, "logout_all");
+        Ok(ended)
+    }
+
+    /// Ends one session of a user by its public id (R17). `false`: the user has no such live session.
+    ///
+    /// # Errors
+    ///
+    /// If the store did not answer.
+    pub async fn end(&self, user: &UserId, session: &SessionId) -> Result<bool, Error> {
+        let found = self.0.store.load(session, self.now()).await?;
+        if found.is_none_or(|record| record.user() != user) {
+            return Ok(false);
+        }
+        let ended = self.0.store.destroy(session).await?;
+        if ended {
+            events::ended(user, &[*session], "owner");
+        }
+        Ok(ended)
+    }
+
+    /// A user's live sessions, last seen first (R17).
+    ///
+    /// # Errors
+    ///
+    /// If the store did not answer.
+    pub async fn list(&self, user: &UserId) -> Result<Vec<Record>, Error> {
+        Ok(self.0.store.list(user, self.now()).await?)
+    }
+
+    /// Live sessions of everybody after `after`, by id, at most `limit`: for administration.
+    ///
+    /// # Errors
+    ///
+    /// If the store did not answer.
+    pub async fn walk(&self, after: Option<&SessionId>, limit: usize) -> Result<Vec<Record>, Error> {
+        Ok(self.0.store.walk(after, limit, self.now()).await?)
+    }
+
+    /// Changes a session's data. `change` runs again, on what is stored then, if somebody else wrote in between.
+    ///
+    /// # Errors
+    ///
+    /// The session ended, others were faster five times, the data is too large, or the store did not answer. Nothing
+    /// was written, but in the last case, where it is not known.
+    pub async fn update(
+        &self,
+        record: &Arc<Record>,
+        mut change: impl FnMut(&mut Data) -> Result<(), DataError>,
+    ) -> Result<Arc<Record>, Error> {
+        let store = &self.0.store;
+        let mut record = Arc::clone(record);
+        for _ in 0..TRIES_ON_STALE {
+            let mut data = record.data();
+            change(&mut data)?;
+            let now = self.now();
+            match store.save(&record.id(), record.verifier(), record.revision(), &data, now).await? {
+                Saved::At(_) => return Ok(Arc::new(record.saved(&data))),
+                Saved::Gone => return Err(Cause::Ended.into()),
+                Saved::Stale => {
+                    let found = store.load(&record.id(), now).await?;
+                    let found = found.filter(|found| found.verifier() == record.verifier());
+                    record = found.ok_or(Cause::Ended)?;
+                }
+            }
+        }
+        Err(Cause::Conflict.into())
+    }
+
+    /// Gives a session a new token after its owner proved again who they are (R12).
+    ///
+    /// The old token is dead at once, for everything but logging out. `None`: the session ended or was renewed
+    /// meanwhile; there is no new token then.
+    ///
+    /// # Errors
+    ///
+    /// If the store did not answer.
+    pub async fn renew(&self, record: &Record) -> Result<Option<LoggedIn>, Error> {
+        let now = self.now();
+        let token = Token::generate(record.id());
+        let new: Verifier = token.verifier();
+        let expires_at = self.0.lifetime.expires_at(now, record.ends_at(), record.remembered());
+        if !self.0.store.renew(&record.id(), record.verifier(), &new, now, expires_at).await? {
+            return Ok(None);
+        }
+        events::renewed(record.user(), record.id());
+        Ok(Some(LoggedIn { token, record: Arc::new(record.renewed(new, now, expires_at)) }))
+    }
+
+    /// Asks the store for a sign of life.
+    ///
+    /// # Errors
+    ///
+    /// If it did not answer.
+    pub async fn ping(&self) -> Result<(), Error> {
+        Ok(self.0.store.ping().await?)
+    }
+
+    /// Drops some expired sessions, going on where the last call stopped: one bounded step (R60).
+    ///
+    /// Does nothing for 10 minutes after the clock jumped forward, so that a wrong clock can still be set right.
+    ///
+    /// # Errors
+    ///
+    /// If the store did not answer.
+    pub async fn purge(&self) -> Result<Purged, Error> {
+        let Some(after) = self.housekeeping().may_purge_after(&*self.0.clock) else {
+            return Ok(Purged::default());
+        };
+        let purged = self.0.store.purge(after.as_ref(), PURGE_STEP, self.now()).await?;
+        events::purged(&purged.ended);
+        self.housekeeping().after = purged.next;
+        Ok(purged)
+    }
+
+    /// Purges for ever, a step at a time: spawn it once. It also notices when the clock jumps.
+    pub async fn keep_purged(self) {
+        loop {
+            match self.purge().await {
+                Ok(Purged { next: Some(_), .. }) => tokio::time::sleep(PURGE_STEP_PAUSE).await,
+                Ok(_) => self.watch_clock_for(PURGE_ROUND_PAUSE).await,
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "expired sessions not purged");
+                    self.watch_clock_for(PURGE_ROUND_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn watch_clock_for(&self, seconds: u32) {
+        for _ in 0..seconds {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            self.housekeeping().watch(&*self.0.clock);
+        }
+    }
+
+    fn housekeeping(&self) -> std::sync::MutexGuard<'_, Housekeeping> {
+        self.0.housekeeping.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where purging stands, and what the clock did.
+#[derive(Debug)]
+struct Housekeeping {
+    after: Option<SessionId>,
+    now: Timestamp,
+    running: Duration,
+    hold_until: Duration,
+}
+
+impl Housekeeping {
+    fn starting(clock: &dyn Clock) -> Self {
+        Self { after: None, now: clock.now(), running: clock.running(), hold_until: Duration::ZERO }
+    }
+
+    /// Compares the time of day with the time that passed.
+    fn watch(&mut self, clock: &dyn Clock) {
+        let (now, running) = (clock.now(), clock.running());
+        let ahead = now.since(self.now.plus(running.saturating_sub(self.running)));
+        if ahead > JUMP {
+            self.hold_until = running + NO_PURGE_AFTER_JUMP;
+            events::clock_jumped(ahead, NO_PURGE_AFTER_JUMP);
+        }
+        (self.now, self.running) = (now, running);
+    }
+
+    /// The session to go on after, or `None` while purging is held off.
+    fn may_purge_after(&mut self, clock: &dyn Clock) -> Option<Option<SessionId>> {
+        self.watch(clock);
+        (self.running >= self.hold_until).then_some(self.after)
+    }
+}

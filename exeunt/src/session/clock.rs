@@ -1,0 +1,210 @@
+//! Says what time it is, so that nothing else has to ask.
+//!
+//! Must never run backwards within a process: a clock that was set back must not revive a session.
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+/// An instant: whole microseconds since 1970-01-01T00:00:00 UTC.
+///
+/// An integer on purpose: no store, driver or connection can give it a time zone.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The instant that many microseconds after 1970. Negative values become 0.
+    #[must_use]
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(if micros < 0 { 0 } else { micros })
+    }
+
+    /// The instant that many seconds after 1970.
+    #[must_use]
+    pub const fn from_secs(secs: i64) -> Self {
+        Self::from_micros(secs.saturating_mul(1_000_000))
+    }
+
+    /// Microseconds since 1970.
+    #[must_use]
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+
+    /// Whole seconds since 1970.
+    #[must_use]
+    pub const fn as_secs(self) -> i64 {
+        self.0.div_euclid(1_000_000)
+    }
+
+    /// Milliseconds since 1970, never negative.
+    pub(crate) const fn as_millis(self) -> u64 {
+        self.0.unsigned_abs() / 1_000
+    }
+
+    /// This instant moved forward, stopping at the last one that can be written.
+    #[must_use]
+    pub fn plus(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(micros(by)))
+    }
+
+    /// How long after `earlier` this is; zero if it is not after it.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}us", self.0)
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Tells the time.
+///
+/// `now` may jump forward (the operator sets the clock, a virtual machine resumes) but never back. `running` counts
+/// on whatever happens to the calendar; comparing the two shows a jump.
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
+    /// The time of day, never below what this clock gave before.
+    fn now(&self) -> Timestamp;
+    /// How long this clock has been running, unmoved by changes of the time of day.
+    fn running(&self) -> Duration;
+}
+
+/// The machine's clock.
+///
+/// If the time of day is set back, it stands still until the old time is reached again: sessions then live a little
+/// longer than their timeouts say, and none comes back.
+#[derive(Debug)]
+pub struct SystemClock {
+    latest: AtomicI64,
+    started: Instant,
+}
+
+impl SystemClock {
+    /// A clock that starts now.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { latest: AtomicI64::new(0), started: Instant::now() }
+    }
+
+    fn at_least(&self, seen: i64) -> Timestamp {
+        // A plain load first: on most calls another thread has not just moved it, and a read shares the cache line.
+        let latest = self.latest.load(Ordering::Relaxed);
+        if seen <= latest {
+            return Timestamp(latest);
+        }
+        Timestamp(self.latest.fetch_max(seen, Ordering::Relaxed).max(seen))
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine")]
+    fn now(&self) -> Timestamp {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.at_least(micros(since_1970))
+    }
+
+    fn running(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+/// A clock that moves only when told, for tests.
+///
+/// ```
+/// use exeunt::{Clock, ManualClock};
+/// use std::time::Duration;
+///
+/// let clock = ManualClock::default();
+/// let before = clock.now();
+/// clock.advance(Duration::from_secs(60));
+/// assert_eq!(clock.now().since(before), Duration::from_secs(60));
+/// ```
+#[derive(Debug)]
+pub struct ManualClock {
+    now: AtomicI64,
+    running: AtomicU64,
+}
+
+impl ManualClock {
+    /// A clock that stands at `now`.
+    #[must_use]
+    pub fn at(now: Timestamp) -> Self {
+        Self { now: AtomicI64::new(now.0), running: AtomicU64::new(0) }
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, by: Duration) {
+        self.running.fetch_add(micros(by).unsigned_abs(), Ordering::SeqCst);
+        self.now.fetch_add(micros(by), Ordering::SeqCst);
+    }
+
+    /// Sets the time of day forward without letting time pass, as a wrong time server would.
+    pub fn jump(&self, by: Duration) {
+        self.now.fetch_add(micros(by), Ordering::SeqCst);
+    }
+}
+
+impl Default for ManualClock {
+    /// Stands at 2026-01-01T00:00:00 UTC.
+    fn default() -> Self {
+        Self::at(Timestamp::from_secs(1_767_225_600))
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.now.load(Ordering::SeqCst))
+    }
+
+    fn running(&self) -> Duration {
+        Duration::from_micros(self.running.load(Ordering::SeqCst))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_clock_stands_still_when_the_time_of_day_is_set_back() {
+        let clock = SystemClock::new();
+        assert_eq!(clock.at_least(1_000), Timestamp(1_000));
+        assert_eq!(clock.at_least(400), Timestamp(1_000));
+        assert_eq!(clock.at_least(1_001), Timestamp(1_001));
+    }
+
+    #[test]
+    fn the_system_clock_tells_a_time_after_2025() {
+        assert!(SystemClock::new().now() > Timestamp::from_secs(1_735_689_600));
+    }
+
+    #[test]
+    fn instants_neither_overflow_nor_go_below_1970() {
+        assert_eq!(Timestamp(i64::MAX).plus(Duration::MAX), Timestamp(i64::MAX));
+        assert_eq!(Timestamp(5).since(Timestamp(9)), Duration::ZERO);
+        assert_eq!(Timestamp::from_micros(-1), Timestamp(0));
+    }
+
+    #[test]
+    fn a_jump_moves_the_time_of_day_alone() {
+        let clock = ManualClock::at(Timestamp(0));
+        clock.jump(Duration::from_secs(3));
+        clock.advance(Duration::from_secs(2));
+        assert_eq!((clock.now().as_secs(), clock.running()), (5, Duration::from_secs(2)));
+    }
+}
