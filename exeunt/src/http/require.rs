@@ -289,7 +289,6 @@ mod tests {
         let uri = Uri::from_static("https://example.org/a/b?c=d&e=%20f");
         assert_eq!(with_next("/login", &uri), "/login?next=/a/b%3Fc%3Dd%26e%3D%2520f");
         assert_eq!(with_next("/login?lang=en", &uri), "/login?lang=en&next=/a/b%3Fc%3Dd%26e%3D%2520f");
-        assert_eq!(with_next("/login", &Uri::from_static("//evil.example/x")), "/login?next=/x");
         assert_eq!(with_next("/login", &Uri::builder().path_and_query("//evil").build().unwrap()), "/login");
     }
 }
