@@ -1,5 +1,7 @@
 //! HTTP from outside: log in, use, log out, replay, expire, over a real router, a cookie jar and a clock by hand.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -320,7 +322,8 @@ impl Answer {
 
     fn is_problem(&self) -> bool {
         let body: serde_json::Value = serde_json::from_str(&self.body).unwrap_or_default();
-        self.header("content-type") == Some("application/problem+json") && body["status"] == self.status
+        self.header("content-type") == Some("application/problem+json")
+            && body.get("status") == Some(&self.status.into())
     }
 
     fn text(&self) -> (u16, &str) {
