@@ -1,0 +1,4 @@
+//! Stores for the tests of stores.
+
+pub(crate) mod announcing;
+pub(crate) mod pausing;
