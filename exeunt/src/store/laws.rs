@@ -156,8 +156,11 @@ async fn save(store: &dyn Store, record: &Record, revision: u32, data: &Data, no
     store.save(&record.id(), record.verifier(), revision, data, now).await.expect(ANSWERS)
 }
 
+/// Touches, and waits until others see it.
 async fn touch(store: &dyn Store, record: &Record, now: Timestamp, expires_at: Timestamp) -> bool {
-    store.touch(&record.id(), record.verifier(), now, expires_at).await.expect(ANSWERS)
+    let touched = store.touch(&record.id(), record.verifier(), now, expires_at).await.expect(ANSWERS);
+    store.ping().await.expect(ANSWERS);
+    touched
 }
 
 async fn renew(store: &dyn Store, record: &Record, new: &Verifier, now: Timestamp) -> bool {
