@@ -9,6 +9,7 @@ use std::time::Duration;
 use exeunt::session::Parts;
 use exeunt::store::{Created, DEFAULT_NEAR_BYTES, Purged, Saved, Store, StoreError, async_trait, laws};
 use exeunt::{Data, MemoryStore, Near, Record, SessionId, Timestamp, UserId, Verifier};
+use tokio::sync::Barrier;
 
 use crate::common::announcing::Announcing;
 
@@ -48,21 +49,23 @@ struct Broken {
     fault: Fault,
     store: MemoryStore,
     known: Mutex<HashMap<SessionId, Record>>,
+    two: Barrier,
 }
 
 impl Broken {
     fn new(fault: Fault) -> Self {
-        Self { fault, store: MemoryStore::new(), known: Mutex::default() }
+        Self { fault, store: MemoryStore::new(), known: Mutex::default(), two: Barrier::new(2) }
     }
 
     fn known(&self, id: &SessionId) -> Option<Record> {
         self.known.lock().expect("no test panics in here").get(id).cloned()
     }
 
-    /// What one looks at before one acts, where the two should be one step.
+    /// What one looks at before one acts, where the two should be one step. Two at a time, so that the first two both
+    /// look before either acts.
     async fn look(&self, id: &SessionId, now: Timestamp) -> Option<Arc<Record>> {
         let found = self.store.load(id, now).await.ok()?;
-        tokio::task::yield_now().await;
+        self.two.wait().await;
         found
     }
 
