@@ -279,6 +279,15 @@ impl Sessions {
         Ok(self.0.store.destroy(&record.id()).await?.then_some(record.id()))
     }
 
+    /// Ends the session of somebody who has proved to be in it. `false`: it was over already.
+    pub(crate) async fn logout_of(&self, record: &Record) -> Result<bool, Error> {
+        let ended = self.0.store.destroy(&record.id()).await?;
+        if ended {
+            events::logged_out(record.id());
+        }
+        Ok(ended)
+    }
+
     /// Ends every session of a user but `except`, and names those that ended (R16).
     ///
     /// # Errors
