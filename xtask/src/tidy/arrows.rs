@@ -48,12 +48,21 @@ pub(super) fn of_the_library(tree: &Tree) -> Vec<Finding> {
             findings.extend(wrong.map(|what| at(source, mention.line, what)));
         }
         if own == "http" {
-            let named = source.idents.iter().filter(|(_, name)| name == "Store");
+            let heads = source.heads.iter().filter(|(_, name)| name == "Store").map(|(line, _)| *line);
+            let paths = source
+                .mentions
+                .iter()
+                .filter(|mention| mention.contains("store::Store") || is_the_trait(&tree.target(mention)));
             let what = "`http` never names `Store`: it calls `Sessions`";
-            findings.extend(named.map(|(line, _)| at(source, *line, what.to_owned())));
+            let lines = heads.chain(paths.map(|mention| mention.line));
+            findings.extend(lines.map(|line| at(source, line, what.to_owned())));
         }
     }
     findings
+}
+
+fn is_the_trait(target: &Target) -> bool {
+    matches!(target, Target::Ours { path, .. } if path.starts_with(&["store".to_owned(), "Store".to_owned()]))
 }
 
 fn foreign(source: &Source, name: &str) -> Option<String> {
@@ -199,6 +208,8 @@ mod tests {
             ("auth/a.rs", "use crate::http::cookie;", "must not know `http::cookie`"),
             ("http/a.rs", "use crate::store::Store;", "`http` never names `Store`"),
             ("http/a.rs", "fn f(s: &dyn Store) {}", "`http` never names `Store`"),
+            ("http/a.rs", "use crate::store; fn f() { store::Store::load }", "`http` never names `Store`"),
+            ("http/a.rs", "fn f() { crate::store::Store::load }", "`http` never names `Store`"),
             ("http/a.rs", "use crate::testing::x;", "must not know `testing::x`"),
             ("helpers.rs", "", "`helpers` has no place in the picture"),
         ] {
@@ -217,7 +228,10 @@ mod tests {
                 "use super::c; use super::super::Store; use rusqlite::Connection; use tokio::sync::x;",
             ),
             ("auth/a.rs", "use crate::store::Store; use super::events; use crate::session::Token;"),
-            ("http/a.rs", "use axum::Router; use crate::auth::Sessions; use http::StatusCode;"),
+            (
+                "http/a.rs",
+                "use axum::Router; use crate::auth::Sessions; use http::StatusCode; fn f() { ErrorKind::Store }",
+            ),
             ("testing.rs", "use crate::http::SessionLayer; use crate::auth::Sessions;"),
             ("session/a.rs", "#[cfg(test)] mod tests { use tokio::test; use crate::store::Store; }"),
         ] {

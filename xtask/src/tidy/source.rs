@@ -20,8 +20,8 @@ pub(super) struct Source {
     pub(super) mentions: Vec<Mention>,
     /// The names that it gives: functions, types, modules, fields, variables.
     pub(super) declared: Vec<(usize, String)>,
-    /// Every single name in it.
-    pub(super) idents: Vec<(usize, String)>,
+    /// The first name of each path in the code: `ErrorKind` for `ErrorKind::Store`.
+    pub(super) heads: Vec<(usize, String)>,
     /// Lines that hold code.
     pub(super) lines_of_code: usize,
 }
@@ -34,6 +34,13 @@ pub(super) struct Mention {
     module: Vec<String>,
     path: Vec<String>,
     exported_as: Option<String>,
+}
+
+impl Mention {
+    /// Whether this stands in the path as written.
+    pub(super) fn contains(&self, part: &str) -> bool {
+        format!("::{}::", self.path.join("::")).contains(&format!("::{part}::"))
+    }
 }
 
 /// What a path leads to.
@@ -254,9 +261,7 @@ impl Reader {
             _ => (),
         }
         let (path, after) = path(rest);
-        for (line, name) in &path {
-            self.source.idents.push((*line, name.clone()));
-        }
+        self.source.heads.extend(path.first().cloned());
         if path.len() > 1 {
             let path = path.into_iter().map(|(_, name)| name).collect();
             self.source.mentions.push(Mention { line, module: module.to_vec(), path, exported_as: None });
@@ -307,9 +312,6 @@ impl Reader {
         let mut found = Vec::new();
         leaves(&[], tree, &mut found);
         for (line, path, name) in found {
-            for part in &path {
-                self.source.idents.push((line, part.clone()));
-            }
             let exported_as = exported.then_some(name);
             self.source.mentions.push(Mention { line, module: module.to_vec(), path, exported_as });
         }
