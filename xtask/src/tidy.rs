@@ -57,9 +57,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
 /// A module opens with what it must never do, and is not too long to read.
 fn form(source: &Source) -> Option<Finding> {
     let finding = |what: String| Some(Finding { path: source.path.clone(), line: 1, what });
-    // A crate's root is a tour and the manual is for people: neither does anything.
-    let is_for_reading = source.module.first().is_none_or(|module| module == "manual");
-    if !is_for_reading && !source.doc.to_lowercase().contains("never") {
+    if speaks_for_itself(source) && !source.doc.to_lowercase().contains("never") {
         return finding("the module's doc says what it is for, then what it must never do".to_owned());
     }
     let lines = source.lines_of_code;
@@ -70,6 +68,18 @@ fn form(source: &Source) -> Option<Finding> {
         println!("    note: {} has {lines} lines of code; {LONG} are easier to read", source.path);
     }
     None
+}
+
+/// Whether a module has a promise of its own: a part of one is covered by what it is part of.
+fn speaks_for_itself(source: &Source) -> bool {
+    match source.module.as_slice() {
+        // A crate's root is a tour, and the manual is for people.
+        [] => false,
+        [first, ..] if first == "manual" => false,
+        [_] => true,
+        [first, _] => arrows::is_ring(first),
+        _ => false,
+    }
 }
 
 fn read(root: &Path, package: &str) -> Result<Tree> {
@@ -92,7 +102,7 @@ mod tests {
     use super::*;
 
     fn finding_in(text: &str) -> Option<String> {
-        form(&Source::parse("exeunt", "session.rs", text).unwrap()).map(|finding| finding.what)
+        form(&Source::parse("exeunt", "store/near.rs", text).unwrap()).map(|finding| finding.what)
     }
 
     #[test]
@@ -100,6 +110,16 @@ mod tests {
         assert!(finding_in("//! Values.\nfn f() {}").unwrap().contains("must never do"));
         assert!(finding_in("// Must never do I/O.\nfn f() {}").is_some(), "a comment is no doc");
         assert_eq!(finding_in("//! Values.\n//!\n//! Must never do I/O.\nfn f() {}"), None);
+        for (within, has_to) in [
+            ("store.rs", true),
+            ("store/a.rs", true),
+            ("store/a/b.rs", false),
+            ("app.rs", true),
+            ("app/a.rs", false),
+            ("lib.rs", false),
+        ] {
+            assert_eq!(form(&Source::parse("exeunt", within, "").unwrap()).is_some(), has_to, "{within}");
+        }
     }
 
     #[test]

@@ -239,6 +239,8 @@ impl Reader {
         self.lines.insert(line);
         match ident.to_string().as_str() {
             "use" => return self.import(all, rest, module),
+            // What a macro's text names is named by whoever calls it.
+            "macro_rules" => return after_item(after),
             "mod" => {
                 if let (Some(TokenTree::Ident(name)), Some(TokenTree::Group(body))) =
                     (after.first(), after.get(1))
@@ -477,6 +479,7 @@ mod tests {
                     #[cfg(test)]\n#[allow(x)]\nmod tests { use crate::j::k; }\n#[cfg(test)] use crate::{l, m::n};\n";
         assert_eq!(near(text), [""; 0]);
         assert_eq!(near("#[cfg(not(test))] use crate::o::p;").len(), 1);
+        assert_eq!(near("macro_rules! m { () => { use super::*; } } use crate::o::p;").len(), 1);
     }
 
     #[test]

@@ -5,7 +5,9 @@
 use super::Finding;
 use super::source::Source;
 
-/// What the glossary calls otherwise. `key` is not here: JSON objects and hash functions have keys.
+/// What the glossary calls otherwise.
+///
+/// Not here, though there: `key`, since JSON objects have keys; `kill` and `terminate`, since signals do that.
 const NOT: &[(&str, &str)] = &[
     ("sid", "session id"),
     ("flush", "logout or destroy"),
@@ -14,9 +16,6 @@ const NOT: &[(&str, &str)] = &[
     ("invalidated", "destroyed"),
     ("revoke", "destroy"),
     ("revoked", "destroyed"),
-    ("terminate", "destroy"),
-    ("terminated", "destroyed"),
-    ("kill", "destroy"),
     ("principal", "user"),
     ("ctx", "what it is"),
     ("manager", "what it does"),
