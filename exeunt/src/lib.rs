@@ -1,7 +1,5 @@
-//! Session login and logout for [axum] and tower: a logout that holds.
-//!
-//! When a logout has answered "Logout successful", the old cookie opens nothing any more: on no node, after no crash,
-//! for no request that was on its way. If the store could not confirm that, the answer says so, and trying again works.
+#![doc = include_str!("../README.md")]
+//! # A first program
 //!
 //! ```
 //! use axum::{Json, Router, extract::State, http::StatusCode, routing::{delete, get, post}};

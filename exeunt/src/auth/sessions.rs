@@ -419,10 +419,10 @@ impl Sessions {
     ///
     /// If the store did not answer.
     pub async fn purge(&self) -> Result<Purged, Error> {
-        let Some(after) = self.housekeeping().may_purge_after(&*self.0.clock) else {
+        let Some((after, now)) = self.housekeeping().may_purge(&*self.0.clock) else {
             return Ok(Purged::default());
         };
-        let purged = self.0.store.purge(after.as_ref(), PURGE_STEP, self.now()).await?;
+        let purged = self.0.store.purge(after.as_ref(), PURGE_STEP, now).await?;
         events::purged(&purged.ended);
         self.housekeeping().after = purged.next;
         Ok(purged)
@@ -479,9 +479,11 @@ impl Housekeeping {
         (self.now, self.running) = (now, running);
     }
 
-    /// The session to go on after, or `None` while purging is held off.
-    fn may_purge_after(&mut self, clock: &dyn Clock) -> Option<Option<SessionId>> {
+    /// The session to go on after and the time to purge by, or `None` while purging is held off.
+    ///
+    /// The time is the one that was checked: asked for again, it may have jumped.
+    fn may_purge(&mut self, clock: &dyn Clock) -> Option<(Option<SessionId>, Timestamp)> {
         self.watch(clock);
-        (self.running >= self.hold_until).then_some(self.after)
+        (self.running >= self.hold_until).then_some((self.after, self.now))
     }
 }
