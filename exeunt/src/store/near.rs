@@ -38,9 +38,14 @@ pub struct Near<S> {
 
 impl<S: Announce> Near<S> {
     /// A cache of at most `bytes` in front of `store`. With 0 bytes it caches nothing.
+    ///
+    /// Nor does a second one in front of the same store, where that can tell only one of its changes; the log says so.
     pub fn new(store: S, bytes: usize) -> Self {
-        let cache = Arc::new(Cache::new(bytes));
-        store.announce_to(Arc::clone(&cache) as Arc<dyn Watcher>);
+        let mut cache = Arc::new(Cache::new(bytes));
+        if !store.announce_to(Arc::clone(&cache) as Arc<dyn Watcher>) {
+            tracing::warn!("a second near cache in front of one store caches nothing: share the first");
+            cache = Arc::new(Cache::new(0));
+        }
         Self { store, cache }
     }
 
