@@ -541,6 +541,13 @@ mod tests {
         }
         let left = hot.iter().filter(|record| cache.get(&record.id(), NOW).is_some()).count();
         assert!(left > 490, "{left} of 500 in use are left");
+
+        // Where all are in use, a new one still finds room.
+        let all: Vec<_> = (0..10_000).map(|_| record()).collect();
+        for record in &all {
+            keep(&cache, record);
+            assert_eq!(cache.get(&record.id(), NOW).as_ref(), Some(record));
+        }
     }
 
     #[test]
