@@ -1,2 +1,3 @@
-//! stub
+//! The program `exeunt`.
+
 fn main() {}

@@ -1,0 +1,190 @@
+//! Hashes passwords, and checks them, without letting anybody use up the machine.
+//!
+//! Must never change a password other than by NFC, never cut one short, and never start more work than cores.
+
+use std::fmt;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use argon2::{Algorithm, Argon2, Params, Version};
+use tokio::sync::Semaphore;
+use unicode_normalization::UnicodeNormalization as _;
+
+/// The most bytes of UTF-8 that a password has, after NFC. Longer ones are refused, none is cut short (R36).
+pub const LONGEST_PASSWORD: usize = 1024;
+
+const WAITING_PER_CORE: usize = 64;
+
+/// What one hash costs. The default is the least that R34 asks for: Argon2id with 19456 KiB, 2 passes, 1 lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Memory, in KiB.
+    pub memory_kib: u32,
+    /// Passes over that memory.
+    pub passes: u32,
+    /// Lanes.
+    pub lanes: u32,
+}
+
+impl Default for Cost {
+    fn default() -> Self {
+        Self { memory_kib: 19_456, passes: 2, lanes: 1 }
+    }
+}
+
+/// Makes and checks Argon2id hashes as PHC strings, a bounded number at a time (R34).
+///
+/// Cheap to clone; clones share the bound. At most one hash a core is at work; 64 more for each core may wait.
+#[derive(Clone)]
+pub struct Hasher(Arc<Inner>);
+
+struct Inner {
+    argon2: Argon2<'static>,
+    /// A hash at today's cost, of a password that nobody has: worked on where there is no account (R33).
+    nobody: String,
+    admitted: Arc<Semaphore>,
+    at_work: Arc<Semaphore>,
+    hashed: AtomicU64,
+}
+
+/// Why a hash could not be made or checked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HashError {
+    /// Too many are waiting already; try again in a few seconds.
+    #[error("too many passwords are being checked at the moment")]
+    Busy,
+    /// The stored hash cannot be read, the cost is out of range, or there is no memory.
+    #[error("the password could not be hashed: {0}")]
+    Failed(String),
+}
+
+/// What checking a password says.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// It is wrong.
+    Wrong,
+    /// It is right.
+    Right,
+    /// It is right, and its hash cost less than today's: make a new one.
+    RightButCheap,
+}
+
+impl Hasher {
+    /// A hasher at the default cost, for this machine's number of cores.
+    ///
+    /// # Errors
+    ///
+    /// [`HashError::Failed`] if one hash, made to try, fails.
+    pub fn new() -> Result<Self, HashError> {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Self::with(Cost::default(), cores, cores * WAITING_PER_CORE)
+    }
+
+    /// A hasher at another cost, with `at_work` hashes at once and `waiting` more in the queue.
+    ///
+    /// # Errors
+    ///
+    /// [`HashError::Failed`] if the cost is out of Argon2's range.
+    pub fn with(cost: Cost, at_work: usize, waiting: usize) -> Result<Self, HashError> {
+        let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, None).map_err(failed)?;
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let nobody = argon2.hash_password(b"").map_err(failed)?.to_string();
+        let at_work = at_work.clamp(1, Semaphore::MAX_PERMITS / 2);
+        let admitted = at_work + waiting.min(Semaphore::MAX_PERMITS / 2);
+        Ok(Self(Arc::new(Inner {
+            argon2,
+            nobody,
+            admitted: Arc::new(Semaphore::new(admitted)),
+            at_work: Arc::new(Semaphore::new(at_work)),
+            hashed: AtomicU64::new(0),
+        })))
+    }
+
+    /// Makes the PHC string of a password, under a fresh salt.
+    ///
+    /// # Errors
+    ///
+    /// [`HashError`].
+    pub async fn hash(&self, password: &str) -> Result<String, HashError> {
+        let password = normalized(password);
+        self.work(move |argon2| Ok(argon2.hash_password(password.as_bytes()).map_err(failed)?.to_string()))
+            .await
+    }
+
+    /// Checks a password against a PHC string. `None` stands for an account that does not exist: the same work, and
+    /// always wrong (R33).
+    ///
+    /// # Errors
+    ///
+    /// [`HashError`]. Nothing is known about the password then.
+    pub async fn check(&self, password: &str, phc: Option<&str>) -> Result<Checked, HashError> {
+        let password = normalized(password);
+        let exists = phc.is_some();
+        let phc = phc.unwrap_or(&self.0.nobody).to_owned();
+        self.work(move |argon2| {
+            let hash = PasswordHash::new(&phc).map_err(failed)?;
+            let right = match argon2.verify_password(password.as_bytes(), &hash) {
+                Ok(()) => true,
+                Err(argon2::password_hash::Error::PasswordInvalid) => false,
+                Err(error) => return Err(failed(error)),
+            };
+            Ok(match right && exists {
+                false => Checked::Wrong,
+                true if is_cheaper(&hash, argon2.params())? => Checked::RightButCheap,
+                true => Checked::Right,
+            })
+        })
+        .await
+    }
+
+    /// How many hashes were computed so far, for making or checking.
+    #[must_use]
+    pub fn hashed(&self) -> u64 {
+        self.0.hashed.load(Ordering::Relaxed)
+    }
+
+    async fn work<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Argon2<'static>) -> Result<T, HashError> + Send + 'static,
+    ) -> Result<T, HashError> {
+        let inner = Arc::clone(&self.0);
+        let admitted = Arc::clone(&inner.admitted).try_acquire_owned().map_err(|_| HashError::Busy)?;
+        let at_work = Arc::clone(&inner.at_work).acquire_owned().await.map_err(|_| HashError::Busy)?;
+        let done = tokio::task::spawn_blocking(move || {
+            // Both go with the work and not with the request: who hangs up does not make room before the core is free.
+            let _held = (admitted, at_work);
+            inner.hashed.fetch_add(1, Ordering::Relaxed);
+            job(&inner.argon2)
+        });
+        done.await.map_err(failed)?
+    }
+}
+
+impl fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hasher").field("params", self.0.argon2.params()).finish_non_exhaustive()
+    }
+}
+
+/// NFC and nothing else, at set and at verify: a keyboard that composes differently types the same password (R36).
+pub(super) fn normalized(password: &str) -> String {
+    password.nfc().collect()
+}
+
+fn is_cheaper(hash: &PasswordHash, today: &Params) -> Result<bool, HashError> {
+    let then = Params::try_from(hash).map_err(failed)?;
+    let old = hash.algorithm.as_str() != Algorithm::Argon2id.as_str()
+        || hash.version != Some(Version::V0x13.into());
+    Ok(old
+        || then.m_cost() < today.m_cost()
+        || then.t_cost() < today.t_cost()
+        || then.p_cost() < today.p_cost())
+}
+
+fn failed(error: impl fmt::Display) -> HashError {
+    HashError::Failed(error.to_string())
+}
