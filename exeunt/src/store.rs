@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub use async_trait::async_trait;
 
 pub use self::memory::MemoryStore;
-pub use self::near::Near;
+pub use self::near::{DEFAULT_NEAR_BYTES, Near};
 use crate::session::{Data, Record, SessionId, Timestamp, UserId, Verifier};
 
 /// Where sessions live.
@@ -72,8 +72,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Notes that a live session under that verifier was seen. Never moves a time back or past `ends_at`.
     ///
-    /// `false`: there is no such session. It may be acknowledged before it is durable, alone of all operations: a lost
-    /// touch ends a session early.
+    /// `false`: there is no such session. Alone of all operations it may be acknowledged before it is durable, and
+    /// before `load` and `list` show it, which they do after the next [`ping`](Store::ping) at the latest: a lost touch
+    /// ends a session early, and nothing worse.
     async fn touch(
         &self,
         id: &SessionId,
@@ -118,8 +119,28 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Purged, StoreError>;
 
-    /// Asks the store for a sign of life: it could load and destroy a session now.
+    /// Asks for a sign of life: the store could load and destroy a session now. Touches acknowledged before it are seen
+    /// after it.
     async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// Opens the embedded default: sessions in one SQLite file, with a near cache of 64 MiB in front.
+///
+/// Blocks for about a millisecond; after a crash, for as long as reading the log takes.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("app.db");
+/// let sessions = exeunt::Sessions::new(exeunt::open(path)?);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// [`sqlite::OpenError`] says what is wrong with the file and what to do.
+#[cfg(feature = "sqlite")]
+pub fn open(path: impl AsRef<std::path::Path>) -> Result<Near<sqlite::SqliteStore>, sqlite::OpenError> {
+    Ok(Near::new(sqlite::SqliteStore::open(path)?, DEFAULT_NEAR_BYTES))
 }
 
 /// What [`Store::create`] answers.

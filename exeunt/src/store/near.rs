@@ -17,6 +17,9 @@ use hashbrown::HashTable;
 use super::{Announce, Created, Purged, Saved, Store, StoreError, Watcher, async_trait};
 use crate::session::{Data, Record, SessionId, Timestamp, UserId, Verifier, allocated};
 
+/// The bytes that a near cache may take by default: 64 MiB, some 200,000 small sessions.
+pub const DEFAULT_NEAR_BYTES: usize = 64 * 1024 * 1024;
+
 const SHARD_BITS: u32 = 6;
 const SHARDS: usize = 1 << SHARD_BITS;
 
@@ -30,9 +33,6 @@ pub struct Near<S> {
 }
 
 impl<S: Announce> Near<S> {
-    /// The bytes that the cache may take by default: 64 MiB, some 200,000 small sessions.
-    pub const DEFAULT_BYTES: usize = 64 * 1024 * 1024;
-
     /// A cache of at most `bytes` in front of `store`. With 0 bytes it caches nothing.
     pub fn new(store: S, bytes: usize) -> Self {
         let cache = Arc::new(Cache::new(bytes));

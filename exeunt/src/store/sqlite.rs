@@ -1,1 +1,310 @@
-//! stub
+//! Sessions in one SQLite file: the embedded default.
+//!
+//! Must never insert a session other than in `create`: each other step is one guarded statement, and the number of rows
+//! it changed is its answer.
+
+mod database;
+mod row;
+
+use std::path::Path;
+use std::sync::Arc;
+
+pub use rusqlite;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+pub use self::database::{Database, DatabaseError, OpenError, Tx};
+use super::{Announce, Created, Purged, Saved, Store, StoreError, Watcher, async_trait};
+use crate::session::{Data, Record, SessionId, Timestamp, UserId, Verifier};
+
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE session (
+        id               INTEGER PRIMARY KEY,
+        verifier         BLOB NOT NULL,
+        previous         BLOB,
+        user             TEXT NOT NULL,
+        created_at       INTEGER NOT NULL,
+        authenticated_at INTEGER NOT NULL,
+        seen_at          INTEGER NOT NULL,
+        expires_at       INTEGER NOT NULL,
+        ends_at          INTEGER NOT NULL,
+        remembered       INTEGER NOT NULL,
+        revision         INTEGER NOT NULL,
+        client           TEXT NOT NULL,
+        data             TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX session_user ON session (user);
+"];
+
+/// Sessions in one SQLite file, durable when acknowledged. Cheap to clone.
+///
+/// Ids rise with time, so a login appends to the table; there is no index on expiry to keep, since purging walks the
+/// ids. On its own it asks SQLite for every request; `exeunt::open` puts a near cache in front.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    database: Database,
+}
+
+impl SqliteStore {
+    /// Opens or creates the file, takes its lock, and brings its tables up to date.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] says what is wrong with the file and what to do.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::over(Database::open(path)?)
+    }
+
+    /// Keeps sessions in a database that is open already, beside an application's own tables.
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::migrate`].
+    pub fn over(database: Database) -> Result<Self, OpenError> {
+        database.migrate("sessions", MIGRATIONS)?;
+        Ok(Self { database })
+    }
+
+    /// The file, for an application's own tables.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+}
+
+/// Ends a user's sessions within an application's own transaction, and names them.
+///
+/// For "change the password and end the sessions" and the like, in one step.
+///
+/// # Errors
+///
+/// What SQLite said; let it undo the transaction.
+pub fn destroy_all_in(
+    tx: &Tx<'_>,
+    user: &UserId,
+    except: Option<&SessionId>,
+) -> Result<Vec<SessionId>, DatabaseError> {
+    // No id is negative, so -1 spares none.
+    let spared = except.map_or(-1, |id| id.to_i64());
+    let mut delete = tx.prepare_cached("DELETE FROM session WHERE user = ?1 AND id <> ?2 RETURNING id")?;
+    ended(tx, &mut delete, params![user.as_str(), spared])
+}
+
+/// Runs a DELETE … RETURNING id and announces what it ended.
+fn ended(
+    tx: &Tx<'_>,
+    delete: &mut rusqlite::Statement<'_>,
+    params: impl rusqlite::Params,
+) -> Result<Vec<SessionId>, DatabaseError> {
+    let mut ended = Vec::new();
+    let mut rows = delete.query(params)?;
+    while let Some(row) = rows.next()? {
+        let id = row::id(row, 0)?;
+        tx.announce(id);
+        ended.push(id);
+    }
+    Ok(ended)
+}
+
+fn create(tx: &Tx<'_>, record: &Record, limit: usize) -> Result<Created, DatabaseError> {
+    if row::insert(tx, record)? == 0 {
+        return Ok(Created::Taken);
+    }
+    let user = record.user().as_str();
+    let mut count = tx.prepare_cached("SELECT count(*) FROM session WHERE user = ?1")?;
+    let stored: i64 = count.query_row([user], |row| row.get(0))?;
+    if usize::try_from(stored).is_ok_and(|stored| stored <= limit) {
+        return Ok(Created::Yes { ended: Vec::new() });
+    }
+    // The new one is never among the surplus: the others keep one place fewer than the limit.
+    let mut surplus = tx.prepare_cached(
+        "DELETE FROM session WHERE id IN (
+             SELECT id FROM session WHERE user = ?1 AND id <> ?2 AND expires_at > ?3
+             ORDER BY seen_at DESC, id DESC LIMIT -1 OFFSET ?4
+         ) RETURNING id",
+    )?;
+    let kept = i64::try_from(limit.max(1) - 1).unwrap_or(i64::MAX);
+    let params = params![user, record.id().to_i64(), record.created_at().as_micros(), kept];
+    Ok(Created::Yes { ended: ended(tx, &mut surplus, params)? })
+}
+
+/// Runs a guarded UPDATE of one session and announces it if it hit.
+fn update(
+    tx: &Tx<'_>,
+    id: SessionId,
+    sql: &str,
+    params: impl rusqlite::Params,
+) -> Result<bool, DatabaseError> {
+    let hit = tx.prepare_cached(sql)?.execute(params)? > 0;
+    if hit {
+        tx.announce(id);
+    }
+    Ok(hit)
+}
+
+fn save(
+    tx: &Tx<'_>,
+    id: SessionId,
+    verifier: Verifier,
+    revision: u32,
+    data: &str,
+    now: Timestamp,
+) -> Result<Saved, DatabaseError> {
+    let next = revision.wrapping_add(1);
+    let sql = "UPDATE session SET data = ?1, revision = ?2
+               WHERE id = ?3 AND verifier = ?4 AND revision = ?5 AND expires_at > ?6";
+    let (id_number, now) = (id.to_i64(), now.as_micros());
+    if update(tx, id, sql, params![data, next, id_number, verifier.as_bytes(), revision, now])? {
+        return Ok(Saved::At(next));
+    }
+    let live = "SELECT 1 FROM session WHERE id = ?1 AND verifier = ?2 AND expires_at > ?3";
+    let mut live = tx.prepare_cached(live)?;
+    Ok(if live.exists(params![id_number, verifier.as_bytes(), now])? { Saved::Stale } else { Saved::Gone })
+}
+
+const TOUCH: &str =
+    "UPDATE session SET seen_at = max(seen_at, ?1), expires_at = max(expires_at, min(?2, ends_at))
+                     WHERE id = ?3 AND verifier = ?4 AND expires_at > ?1";
+
+fn is_live(
+    connection: &Connection,
+    id: SessionId,
+    verifier: &Verifier,
+    now: Timestamp,
+) -> Result<bool, DatabaseError> {
+    let mut select = connection.prepare_cached("SELECT verifier, expires_at FROM session WHERE id = ?1")?;
+    let found = select.query_row([id.to_i64()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    Ok(found.is_some_and(|(stored, expires_at): ([u8; 32], i64)| {
+        Verifier::from_bytes(stored) == *verifier && now.as_micros() < expires_at
+    }))
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn create(&self, record: &Record, limit: usize) -> Result<Created, StoreError> {
+        let record = record.clone();
+        Ok(self.database.step(record.data_json().len(), move |tx| create(tx, &record, limit)).await?)
+    }
+
+    async fn load(&self, id: &SessionId, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+        let found = self.database.read(|connection| row::load(connection, *id))?;
+        Ok(found.filter(|record| record.is_live(now)).map(Arc::new))
+    }
+
+    async fn renew(
+        &self,
+        id: &SessionId,
+        old: &Verifier,
+        new: &Verifier,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let (id, old, new) = (*id, *old, *new);
+        let sql = "UPDATE session SET verifier = ?1, previous = verifier,
+                       authenticated_at = max(authenticated_at, ?2), seen_at = max(seen_at, ?2),
+                       expires_at = max(expires_at, min(?3, ends_at))
+                   WHERE id = ?4 AND verifier = ?5 AND expires_at > ?2";
+        let step = move |tx: &Tx<'_>| {
+            let (now, expires_at) = (now.as_micros(), expires_at.as_micros());
+            update(tx, id, sql, params![new.as_bytes(), now, expires_at, id.to_i64(), old.as_bytes()])
+        };
+        Ok(self.database.step(0, step).await?)
+    }
+
+    async fn save(
+        &self,
+        id: &SessionId,
+        verifier: &Verifier,
+        revision: u32,
+        data: &Data,
+        now: Timestamp,
+    ) -> Result<Saved, StoreError> {
+        let (id, verifier, data) = (*id, *verifier, data.as_json().to_owned());
+        Ok(self.database.step(data.len(), move |tx| save(tx, id, verifier, revision, &data, now)).await?)
+    }
+
+    /// Answers from a read and lets the writer note it with its next batch: a request does not wait for the disk.
+    async fn touch(
+        &self,
+        id: &SessionId,
+        verifier: &Verifier,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let (id, verifier) = (*id, *verifier);
+        if !self.database.read(|connection| is_live(connection, id, &verifier, now))? {
+            return Ok(false);
+        }
+        self.database.post(move |tx| {
+            let (now, expires_at) = (now.as_micros(), expires_at.as_micros());
+            tx.prepare_cached(TOUCH)?.execute(params![now, expires_at, id.to_i64(), verifier.as_bytes()])?;
+            Ok(())
+        })?;
+        Ok(true)
+    }
+
+    async fn destroy(&self, id: &SessionId) -> Result<bool, StoreError> {
+        let id = *id;
+        let step = move |tx: &Tx<'_>| update(tx, id, "DELETE FROM session WHERE id = ?1", [id.to_i64()]);
+        Ok(self.database.step(0, step).await?)
+    }
+
+    async fn destroy_all(
+        &self,
+        user: &UserId,
+        except: Option<&SessionId>,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let (user, except) = (user.clone(), except.copied());
+        Ok(self.database.step(0, move |tx| destroy_all_in(tx, &user, except.as_ref())).await?)
+    }
+
+    async fn list(&self, user: &UserId, now: Timestamp) -> Result<Vec<Record>, StoreError> {
+        Ok(self.database.read(|connection| row::list(connection, user, now))?)
+    }
+
+    async fn walk(
+        &self,
+        after: Option<&SessionId>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Record>, StoreError> {
+        Ok(self.database.read(|connection| row::walk(connection, after, limit, now))?)
+    }
+
+    async fn purge(
+        &self,
+        after: Option<&SessionId>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Purged, StoreError> {
+        let found = self.database.read(|connection| row::next(connection, after, limit))?;
+        let next = if found.len() < limit { None } else { found.last().map(|(id, _)| *id) };
+        let expired = found.iter().filter(|(_, expires_at)| *expires_at <= now);
+        let (Some((first, _)), Some((last, _))) = (expired.clone().next(), expired.clone().next_back())
+        else {
+            return Ok(Purged { ended: Vec::new(), next });
+        };
+        let params = [first.to_i64(), last.to_i64(), now.as_micros()];
+        let step = move |tx: &Tx<'_>| {
+            let sql = "DELETE FROM session WHERE id BETWEEN ?1 AND ?2 AND expires_at <= ?3 RETURNING id";
+            let mut delete = tx.prepare_cached(sql)?;
+            ended(tx, &mut delete, params)
+        };
+        Ok(Purged { ended: self.database.step(0, step).await?, next })
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(self.database.ping().await?)
+    }
+}
+
+impl Announce for SqliteStore {
+    fn announce_to(&self, watcher: Arc<dyn Watcher>) {
+        self.database.announce_to(watcher);
+    }
+}
+
+impl From<DatabaseError> for StoreError {
+    fn from(error: DatabaseError) -> Self {
+        Self::new("SQLite", error)
+    }
+}

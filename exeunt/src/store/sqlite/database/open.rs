@@ -1,0 +1,171 @@
+//! Takes the lock, opens the file, and brings its tables up to date.
+//!
+//! Must never open a file that another process owns, that is something else, or that a newer version wrote.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+
+use super::error::OpenError;
+
+/// Marks the file as ours in its header ("exeu" in ASCII).
+const APPLICATION_ID: i32 = 0x6578_6575;
+/// How long SQLite waits for a lock of another program before it gives up.
+const FOREIGN_LOCK: Duration = Duration::from_secs(1);
+/// Readers wait on a thread that serves requests.
+const FOREIGN_LOCK_READING: Duration = Duration::from_millis(250);
+const STATEMENTS: usize = 64;
+
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    pub(super) path: PathBuf,
+    pub(super) lock: File,
+}
+
+pub(super) fn open(given: &Path) -> Result<Opened, OpenError> {
+    let path = real_path(given)?;
+    let lock = take_lock(&path)?;
+    create(&path)?;
+    let connection = connection(&path)?;
+    let sqlite = |error| OpenError::sqlite(&path, error);
+    if connection.is_readonly("main").map_err(sqlite)? {
+        let source = "SQLite could open it for reading alone".into();
+        return Err(OpenError::Unwritable { path, source });
+    }
+    recognise(&connection, &path)?;
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(sqlite)?;
+    if mode != "wal" {
+        let source = "its file system cannot share memory between connections, which the log needs".into();
+        return Err(OpenError::Unwritable { path, source });
+    }
+    connection
+        .execute_batch(
+            "CREATE TABLE IF NOT EXISTS migration (component TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT;
+             CREATE TABLE IF NOT EXISTS heartbeat (id INTEGER PRIMARY KEY CHECK (id = 1), beats INTEGER NOT NULL) STRICT;
+             INSERT OR IGNORE INTO heartbeat VALUES (1, 0);",
+        )
+        .map_err(sqlite)?;
+    Ok(Opened { connection, path, lock })
+}
+
+/// The path with links followed, so that two names of one file meet at one lock.
+fn real_path(given: &Path) -> Result<PathBuf, OpenError> {
+    let io = |error| OpenError::io(given, error);
+    if given.exists() {
+        return given.canonicalize().map_err(io);
+    }
+    let name = given.file_name().ok_or_else(|| io(std::io::Error::other("the path names no file")))?;
+    let folder = match given.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    Ok(folder.canonicalize().map_err(io)?.join(name))
+}
+
+fn take_lock(path: &Path) -> Result<File, OpenError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let lock = private(OpenOptions::new().create(true).truncate(false).write(true))
+        .open(name)
+        .map_err(|error| OpenError::io(path, error))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path: path.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(OpenError::io(path, error)),
+    }
+}
+
+/// Creates the file with mode 0600; its log and index inherit that. Done before SQLite opens it, never after.
+fn create(path: &Path) -> Result<(), OpenError> {
+    match private(OpenOptions::new().create_new(true).write(true)).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(OpenError::io(path, error)),
+    }
+}
+
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
+}
+
+/// A connection that may write: the writer's, the checkpointer's.
+pub(super) fn connection(path: &Path) -> Result<Connection, OpenError> {
+    connect(path, FOREIGN_LOCK, "PRAGMA cache_size = -65536;")
+}
+
+/// A connection that cannot write.
+pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
+    connect(path, FOREIGN_LOCK_READING, "PRAGMA query_only = ON; PRAGMA cache_size = -16384;")
+}
+
+fn connect(path: &Path, wait: Duration, more: &str) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let prepare = || {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(wait)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        connection.execute_batch(
+            "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON;
+             PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;
+             PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;",
+        )?;
+        connection.execute_batch(more)?;
+        Ok(connection)
+    };
+    prepare().map_err(|error| OpenError::sqlite(path, error))
+}
+
+/// Refuses what is not ours; marks what is empty as ours.
+fn recognise(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let foreign = |what| OpenError::Foreign { path: path.to_owned(), what };
+    let read = || {
+        let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        Ok((id, tables))
+    };
+    match read().map_err(|error| OpenError::sqlite(path, error))? {
+        (APPLICATION_ID, _) => Ok(()),
+        (0, 0) => connection
+            .pragma_update(None, "application_id", APPLICATION_ID)
+            .map_err(|error| OpenError::sqlite(path, error)),
+        (0, _) => Err(foreign("it is a SQLite file with other tables")),
+        _ => Err(foreign("it is a SQLite file of another application")),
+    }
+}
+
+/// Runs the steps that the file has not seen. The caller's savepoint undoes all of them if one fails.
+pub(super) fn migrate(
+    connection: &Connection,
+    path: &Path,
+    component: &str,
+    steps: &[String],
+) -> Result<(), OpenError> {
+    let sqlite = |error| OpenError::sqlite(path, error);
+    let version = "SELECT version FROM migration WHERE component = ?1";
+    let seen: Option<u32> =
+        connection.query_row(version, [component], |row| row.get(0)).optional().map_err(sqlite)?;
+    let (seen, known) = (seen.unwrap_or(0), u32::try_from(steps.len()).unwrap_or(u32::MAX));
+    if seen > known {
+        let component = component.to_owned();
+        return Err(OpenError::Newer { path: path.to_owned(), component, found: seen, known });
+    }
+    for (number, step) in (1..).zip(steps).skip(seen as usize) {
+        connection.execute_batch(step).map_err(|source| OpenError::Migration {
+            path: path.to_owned(),
+            component: component.to_owned(),
+            step: number,
+            source,
+        })?;
+    }
+    if seen < known {
+        connection
+            .execute("INSERT OR REPLACE INTO migration VALUES (?1, ?2)", (component, known))
+            .map_err(sqlite)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,344 @@
+//! The writer thread: takes what has gathered, commits it with one sync, and only then acknowledges.
+//!
+//! Must never acknowledge before COMMIT returned, nor let a near cache keep a session that the batch changes: the
+//! watcher hears of it before COMMIT, and again after it, before anybody gets an answer.
+//!
+//! Nothing waits for a timer: while one batch is synced, the next gathers by itself. The log is folded into the file by
+//! a thread of its own; the writer does the small rest between two batches, so that the next commit starts the log
+//! again in place.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::mpsc::Receiver;
+
+use super::super::super::Watcher;
+use super::error::DatabaseError;
+use crate::session::SessionId;
+
+const BATCH: usize = 512;
+const BATCH_BYTES: usize = 256 * 1024;
+/// What a small session adds to a batch.
+const SMALL: usize = 256;
+/// Pages in the log (4 KiB each) from which the checkpointer starts: 64 MiB.
+const CHECKPOINT_AT: i32 = 16 * 1024;
+/// Pages in the log from which the writer itself makes room before it goes on: four times as many.
+const CHECKPOINT_NOW: i32 = 4 * CHECKPOINT_AT;
+
+/// A transaction that is shared with others; dereferences to the connection.
+pub struct Tx<'a> {
+    connection: &'a Connection,
+    changed: RefCell<Vec<SessionId>>,
+    undone: RefCell<Option<DatabaseError>>,
+}
+
+impl Tx<'_> {
+    /// Notes a session that this transaction changes or ends, for the near cache.
+    pub(in super::super) fn announce(&self, id: SessionId) {
+        self.changed.borrow_mut().push(id);
+    }
+
+    /// Gives up the whole batch: `error` may have left part of a step behind.
+    pub(super) fn undo_all(&self, error: DatabaseError) {
+        *self.undone.borrow_mut() = Some(error);
+    }
+
+    fn is_undone(&self) -> bool {
+        self.undone.borrow().is_some()
+    }
+}
+
+impl Deref for Tx<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection
+    }
+}
+
+impl std::fmt::Debug for Tx<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tx").finish_non_exhaustive()
+    }
+}
+
+/// Something to write, and somebody who waits for the answer.
+pub(super) trait Job: Send {
+    /// Roughly what it adds to a batch.
+    fn bytes(&self) -> usize;
+    fn run(&mut self, tx: &Tx<'_>);
+    fn answer(self: Box<Self>, committed: Result<(), DatabaseError>);
+}
+
+/// A closure as a job.
+pub(super) struct Ask<F, T, E, R> {
+    work: Option<F>,
+    savepoint: bool,
+    bytes: usize,
+    answer: Option<Result<T, E>>,
+    reply: R,
+}
+
+impl<F, T, E, R> Ask<F, T, E, R>
+where
+    F: FnOnce(&Tx<'_>) -> Result<T, E>,
+    R: FnOnce(Result<T, E>),
+{
+    /// If it fails or panics, what it did is undone, and nothing else.
+    pub(super) fn in_savepoint(work: F, reply: R) -> Self {
+        Self { work: Some(work), savepoint: true, bytes: SMALL, answer: None, reply }
+    }
+
+    /// If it fails, the whole batch is undone. `bytes` is what it carries beyond a small session.
+    pub(super) fn bare(bytes: usize, work: F, reply: R) -> Self {
+        Self { work: Some(work), savepoint: false, bytes: SMALL + bytes, answer: None, reply }
+    }
+}
+
+impl<F, T, E, R> Job for Ask<F, T, E, R>
+where
+    F: FnOnce(&Tx<'_>) -> Result<T, E> + Send,
+    T: Send,
+    E: From<DatabaseError> + Send,
+    R: FnOnce(Result<T, E>) + Send,
+{
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn run(&mut self, tx: &Tx<'_>) {
+        let Some(work) = self.work.take() else { return };
+        let result = if self.savepoint { in_savepoint(tx, work) } else { bare(tx, work) };
+        self.answer = Some(result);
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), DatabaseError>) {
+        let answer = match (self.answer, committed) {
+            // What the closure itself refused stays its own answer: it changed nothing, committed or not.
+            (Some(Err(error)), _) => Err(error),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (_, Err(error)) => Err(error.into()),
+            (None, Ok(())) => Err(DatabaseError::Closed.into()),
+        };
+        (self.reply)(answer);
+    }
+}
+
+fn bare<T, E: From<DatabaseError>>(tx: &Tx<'_>, work: impl FnOnce(&Tx<'_>) -> Result<T, E>) -> Result<T, E> {
+    let result = caught(tx, work);
+    if result.is_err() && !tx.is_undone() {
+        tx.undo_all(DatabaseError::Panicked);
+    }
+    result
+}
+
+fn in_savepoint<T, E: From<DatabaseError>>(
+    tx: &Tx<'_>,
+    work: impl FnOnce(&Tx<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    let begin = || tx.prepare_cached("SAVEPOINT step")?.execute([]);
+    begin().map_err(|error| E::from(error.into()))?;
+    let announced = tx.changed.borrow().len();
+    let result = caught(tx, work);
+    if tx.is_autocommit() {
+        tx.undo_all(DatabaseError::TransactionEnded);
+        return result.and(Err(DatabaseError::TransactionEnded.into()));
+    }
+    let end = || {
+        if result.is_err() {
+            tx.changed.borrow_mut().truncate(announced);
+            tx.prepare_cached("ROLLBACK TO step")?.execute([])?;
+        }
+        tx.prepare_cached("RELEASE step")?.execute([])
+    };
+    if let Err(error) = end() {
+        let error = DatabaseError::from(error);
+        tx.undo_all(error.clone());
+        return result.and(Err(error.into()));
+    }
+    result
+}
+
+fn caught<T, E: From<DatabaseError>>(
+    tx: &Tx<'_>,
+    work: impl FnOnce(&Tx<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    let caught: Result<_, Box<dyn Any + Send>> = catch_unwind(AssertUnwindSafe(|| work(tx)));
+    caught.unwrap_or_else(|_| Err(DatabaseError::Panicked.into()))
+}
+
+/// What the handle, the writer and the checkpointer have in common.
+#[derive(Default)]
+pub(super) struct Shared {
+    sync_failed: AtomicBool,
+    checkpointed: AtomicBool,
+    watcher: OnceLock<Arc<dyn Watcher>>,
+}
+
+impl Shared {
+    pub(super) fn check(&self) -> Result<(), DatabaseError> {
+        if self.sync_failed.load(Ordering::Acquire) { Err(DatabaseError::SyncFailed) } else { Ok(()) }
+    }
+
+    /// The kernel may have dropped what it could not write, and says so only once: never trust the disk again.
+    fn note(&self, error: &DatabaseError) {
+        if error.is_io() && !self.sync_failed.swap(true, Ordering::AcqRel) {
+            tracing::error!(
+                error = error as &dyn std::error::Error,
+                "the disk failed: no write is acknowledged any more"
+            );
+        }
+    }
+
+    pub(super) fn watch(&self, watcher: Arc<dyn Watcher>) {
+        if self.watcher.set(watcher).is_err() {
+            tracing::error!(
+                "a second near cache was put in front of one database: it is not told of changes"
+            );
+        }
+    }
+}
+
+/// The two threads.
+pub(super) struct Workers {
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Workers {
+    pub(super) fn start(
+        mut connection: Connection,
+        checkpointer: Connection,
+        jobs: Receiver<Box<dyn Job>>,
+        shared: Arc<Shared>,
+    ) -> std::io::Result<Self> {
+        let log_pages = Arc::new(AtomicI32::new(0));
+        let pages = Arc::clone(&log_pages);
+        let hook = move |_: &mut rusqlite::hooks::Wal, count| {
+            pages.store(count, Ordering::Relaxed);
+            Ok(())
+        };
+        connection.wal_hook(Some(hook)).map_err(std::io::Error::other)?;
+        let (wake, woken) = std::sync::mpsc::sync_channel(1);
+        let helper = {
+            let shared = Arc::clone(&shared);
+            move || {
+                while woken.recv().is_ok() {
+                    checkpoint(&checkpointer, &shared);
+                    shared.checkpointed.store(true, Ordering::Release);
+                }
+            }
+        };
+        let writer = Writer { connection, shared, log_pages, wake };
+        let threads = vec![
+            std::thread::Builder::new().name("exeunt-writer".to_owned()).spawn(move || writer.run(jobs))?,
+            std::thread::Builder::new().name("exeunt-checkpoint".to_owned()).spawn(helper)?,
+        ];
+        Ok(Self { threads: Mutex::new(threads) })
+    }
+
+    /// Waits until both have ended. The caller has closed the queue.
+    pub(super) fn join(&self) {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let this = std::thread::current().id();
+        for thread in threads.drain(..) {
+            // The last handle may die inside a closure on the writer itself, which cannot wait for its own end.
+            if thread.thread().id() != this && thread.join().is_err() {
+                tracing::error!("a database thread panicked");
+            }
+        }
+    }
+}
+
+struct Writer {
+    connection: Connection,
+    shared: Arc<Shared>,
+    log_pages: Arc<AtomicI32>,
+    wake: std::sync::mpsc::SyncSender<()>,
+}
+
+impl Writer {
+    fn run(self, mut jobs: Receiver<Box<dyn Job>>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while let Some(first) = jobs.blocking_recv() {
+            let mut bytes = first.bytes();
+            batch.push(first);
+            while batch.len() < BATCH
+                && bytes < BATCH_BYTES
+                && let Ok(job) = jobs.try_recv()
+            {
+                bytes += job.bytes();
+                batch.push(job);
+            }
+            let result = self.commit(&mut batch);
+            for job in batch.drain(..) {
+                job.answer(result.clone());
+            }
+            self.keep_log_short();
+        }
+    }
+
+    fn commit(&self, batch: &mut [Box<dyn Job>]) -> Result<(), DatabaseError> {
+        self.shared.check()?;
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let tx = Tx { connection: &self.connection, changed: RefCell::default(), undone: RefCell::default() };
+        for job in batch {
+            job.run(&tx);
+            if let Some(error) = tx.undone.take() {
+                self.roll_back();
+                return Err(DatabaseError::Undone(Arc::new(error)));
+            }
+        }
+        let changed = tx.changed.into_inner();
+        let watcher = self.shared.watcher.get().filter(|_| !changed.is_empty());
+        if let Some(watcher) = watcher {
+            watcher.changing(&changed);
+        }
+        let committed = self.connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+        let committed = committed.map(drop).map_err(DatabaseError::from);
+        if let Err(error) = &committed {
+            self.shared.note(error);
+            self.roll_back();
+        }
+        if let Some(watcher) = watcher {
+            watcher.changed(&changed);
+        }
+        committed
+    }
+
+    fn roll_back(&self) {
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a transaction could not be rolled back"
+            );
+        }
+    }
+
+    fn keep_log_short(&self) {
+        let pages = self.log_pages.load(Ordering::Relaxed);
+        let rest = self.shared.checkpointed.swap(false, Ordering::AcqRel);
+        if rest || pages >= CHECKPOINT_NOW {
+            checkpoint(&self.connection, &self.shared);
+        } else if pages >= CHECKPOINT_AT {
+            // Full means that it has been told already.
+            let _ = self.wake.try_send(());
+        }
+    }
+}
+
+/// Copies the log into the file, as far as readers allow, without waiting for them.
+fn checkpoint(connection: &Connection, shared: &Shared) {
+    let result = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    if let Err(error) = result.map_err(DatabaseError::from) {
+        shared.note(&error);
+        tracing::warn!(error = &error as &dyn std::error::Error, "the log was not folded into the file");
+    }
+}
