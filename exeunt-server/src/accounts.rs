@@ -18,7 +18,7 @@ pub use self::name::LONGEST_NAME;
 use self::name::Name;
 pub use self::password::{Checked, Cost, HashError, Hasher, LONGEST_PASSWORD};
 pub use self::setup::{SETUP_LINK_LASTS, SetupSecret};
-use crate::standin::{Database, DatabaseError, OpenError, Tx, destroy_all_in};
+use exeunt::store::sqlite::{Database, DatabaseError, OpenError, Tx, destroy_all_in};
 
 /// How long who came while too many passwords were being checked is told to wait.
 pub const RETRY_WHEN_BUSY: Duration = Duration::from_secs(2);

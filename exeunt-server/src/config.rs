@@ -43,8 +43,9 @@ pub struct Config {
     pub cookie_same_site: SameSite,
     /// In bytes; 0 for none.
     pub near_cache_bytes: usize,
-    pub log_format: LogFormat,
-    pub log_filter: String,
+    /// `None`: text on a terminal, JSON otherwise.
+    pub log_format: Option<LogFormat>,
+    pub log: String,
 }
 
 /// Why the configuration cannot be used.
@@ -127,8 +128,8 @@ impl Config {
             cookie_domain: options.cookie_domain,
             cookie_same_site: options.cookie_same_site?,
             near_cache_bytes: options.near_cache_mib?.saturating_mul(1024 * 1024),
-            log_format: options.log_format?,
-            log_filter: options.log_filter?,
+            log_format: options.log_format,
+            log: options.log?,
         })
     }
 

@@ -9,5 +9,3 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod serve;
-#[doc(hidden)]
-pub mod standin;

@@ -5,8 +5,8 @@
 use exeunt::Timestamp;
 
 use super::Account;
-use crate::standin::rusqlite::{Connection, OptionalExtension as _, Row, params};
-use crate::standin::{DatabaseError, Tx};
+use exeunt::store::sqlite::rusqlite::{Connection, OptionalExtension as _, Row, params};
+use exeunt::store::sqlite::{DatabaseError, Tx};
 
 /// The steps that make the tables, in order. A step that was released is never edited.
 pub(super) const STEPS: &[&str] = &[include_str!("../../migrations/1_accounts.sql")];
@@ -22,7 +22,7 @@ pub(super) struct Login {
 
 const ACCOUNT: &str = "id, name, admin, disabled, created_at";
 
-fn account(row: &Row<'_>) -> Result<Account, crate::standin::rusqlite::Error> {
+fn account(row: &Row<'_>) -> Result<Account, exeunt::store::sqlite::rusqlite::Error> {
     Ok(Account {
         id: row.get(0)?,
         name: row.get(1)?,

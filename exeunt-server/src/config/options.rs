@@ -79,13 +79,13 @@ pub struct Options {
     #[arg(long, value_name = "MIB")]
     pub near_cache_mib: Option<usize>,
 
-    /// How to write the log: text, json, or auto (text on a terminal, JSON otherwise).
-    #[arg(long, value_name = "auto|text|json")]
+    /// How to write the log: text or json. If it is not set: text on a terminal, JSON otherwise.
+    #[arg(long, value_name = "text|json")]
     pub log_format: Option<LogFormat>,
 
     /// What to log: a level, or levels by module, such as info,exeunt=debug.
     #[arg(long, value_name = "FILTER")]
-    pub log_filter: Option<String>,
+    pub log: Option<String>,
 }
 
 /// Whether the cookie comes along when another site links here.
@@ -102,8 +102,6 @@ pub enum SameSite {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// Text on a terminal, JSON otherwise.
-    Auto,
     /// Text for people.
     Text,
     /// One JSON object a line.
@@ -129,8 +127,8 @@ impl Options {
             cookie_domain: None,
             cookie_same_site: Some(SameSite::Lax),
             near_cache_mib: Some(64),
-            log_format: Some(LogFormat::Auto),
-            log_filter: Some("info".to_owned()),
+            log_format: None,
+            log: Some("info".to_owned()),
         }
     }
 
@@ -152,7 +150,7 @@ impl Options {
             cookie_same_site: self.cookie_same_site.or(below.cookie_same_site),
             near_cache_mib: self.near_cache_mib.or(below.near_cache_mib),
             log_format: self.log_format.or(below.log_format),
-            log_filter: self.log_filter.or(below.log_filter),
+            log: self.log.or(below.log),
         }
     }
 }

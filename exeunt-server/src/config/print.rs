@@ -44,7 +44,8 @@ fn example(key: &str) -> &'static str {
         "public_url" => r#""https://login.example.org""#,
         "cookie_domain" => r#""example.org""#,
         "cookie_name" => r#""session""#,
-        _ => "\"\"",
+        "log_format" => r#""json""#,
+        _ => r#""""#,
     }
 }
 
@@ -89,7 +90,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_shown_as_they_are() {
-        let without_default = ["public_url", "cookie_name", "cookie_domain"];
+        let without_default = ["public_url", "cookie_name", "cookie_domain", "log_format"];
         let shown = uncommented(&print(&Options::default()), &without_default);
         assert_eq!(toml::from_str::<Options>(&shown).unwrap(), Options::defaults());
         // Also the examples can be read.

@@ -109,7 +109,7 @@ mod tests {
             ("EXEUNT_COOKIE_SAME_SITE", "strict"),
             ("EXEUNT_NEAR_CACHE_MIB", "8"),
             ("EXEUNT_LOG_FORMAT", "json"),
-            ("EXEUNT_LOG_FILTER", "debug"),
+            ("EXEUNT_LOG", "debug"),
         ];
         let options = set(&variables, None).unwrap();
         let unset = toml::Table::try_from(Options::default()).unwrap();
