@@ -1,3 +1,7 @@
 //! The program `exeunt`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    exeunt_server::cli::main(std::env::args_os())
+}
