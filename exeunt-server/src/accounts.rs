@@ -3,25 +3,24 @@
 //! Must never tell one kind of wrong login from another, never give a number to a second account, and never say that
 //! an account was disabled, removed or given another password before its sessions ended in the same transaction.
 
+mod error;
+mod events;
+mod login;
 mod name;
 mod password;
 mod setup;
 mod sqlite;
 
-use std::fmt;
-use std::time::Duration;
-
-use exeunt::{Timestamp, UserId, Users, UsersError, Verified};
+use exeunt::{SessionId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
+pub use self::error::{AccountError, RETRY_WHEN_BUSY};
+pub use self::login::Credentials;
 pub use self::name::LONGEST_NAME;
 use self::name::Name;
 pub use self::password::{Checked, Cost, HashError, Hasher, LONGEST_PASSWORD};
 pub use self::setup::{SETUP_LINK_LASTS, SetupSecret};
-use exeunt::store::sqlite::{Database, DatabaseError, OpenError, Tx, destroy_all_in};
-
-/// How long who came while too many passwords were being checked is told to wait.
-pub const RETRY_WHEN_BUSY: Duration = Duration::from_secs(2);
+use exeunt::store::sqlite::{Database, OpenError, Tx, destroy_all_in};
 
 /// Everybody who may log in, in the file where the sessions are too.
 ///
@@ -56,70 +55,6 @@ impl Account {
     }
 }
 
-/// What a person logs in with.
-#[derive(Deserialize)]
-pub struct Credentials {
-    /// The account's name, in any case.
-    pub username: String,
-    /// The password; NFC is the only thing done to it.
-    pub password: String,
-}
-
-impl fmt::Debug for Credentials {
-    /// Neither: people type passwords where the name belongs.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credentials(..)")
-    }
-}
-
-/// Why something could not be done to an account.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AccountError {
-    /// Another account has this name, or one that differs in case alone.
-    #[error("an account of that name exists already")]
-    NameTaken,
-    /// Nobody has this name.
-    #[error("there is no account of that name")]
-    NoSuchAccount,
-    /// No account may have this name.
-    #[error("this cannot be an account's name: {reason}")]
-    BadName {
-        /// Why, in words for the person who chose it.
-        reason: &'static str,
-    },
-    /// No account may have this password.
-    #[error("this cannot be a password: {reason}")]
-    BadPassword {
-        /// Why, in words for the person who chose it.
-        reason: &'static str,
-    },
-    /// The set-up link was used, replaced, is too old, or never was one.
-    #[error("the set-up link is not valid (any more)")]
-    SetupInvalid,
-    /// A set-up link makes the first account, and there is one already.
-    #[error("there are accounts already")]
-    NotEmpty,
-    /// Too many passwords are being hashed; nothing was done. Try again after [`RETRY_WHEN_BUSY`].
-    #[error("too many passwords are being checked at the moment; try again in a few seconds")]
-    Busy,
-    /// The password could not be hashed. Nothing was done.
-    #[error(transparent)]
-    Hash(HashError),
-    /// The database did not answer. Of a change it is not known whether it happened.
-    #[error("the accounts did not answer")]
-    Database(#[from] DatabaseError),
-}
-
-impl From<HashError> for AccountError {
-    fn from(error: HashError) -> Self {
-        match error {
-            HashError::Busy => Self::Busy,
-            error => Self::Hash(error),
-        }
-    }
-}
-
 impl Accounts {
     /// The accounts in this database, whose tables are made if need be. Blocks for milliseconds.
     ///
@@ -148,13 +83,13 @@ impl Accounts {
             return Err(AccountError::NameTaken);
         }
         let password = self.new_hash(password).await?;
-        self.write(move |tx| {
+        let add = move |tx: &Tx<'_>| {
             // A link that makes the first account has lost its purpose.
             sqlite::drop_setup_link(tx)?;
             sqlite::insert(tx, name.as_str(), name.folded(), &password, admin, now)?
                 .ok_or(AccountError::NameTaken)
-        })
-        .await
+        };
+        self.write(add).await.inspect(events::added)
     }
 
     /// All accounts, by number.
@@ -201,11 +136,11 @@ impl Accounts {
     ///
     /// [`AccountError::NoSuchAccount`], or the database did not answer.
     pub async fn disable(&self, name: &str) -> Result<usize, AccountError> {
-        self.change(name, |tx, account| {
+        let disable = |tx: &Tx<'_>, account: &Account| {
             sqlite::disable(tx, account.id)?;
             end_sessions(tx, account)
-        })
-        .await
+        };
+        self.ending(name, disable, "account_disabled").await
     }
 
     /// Lets a disabled account log in again. Brings no session back. Twice is no error.
@@ -214,7 +149,10 @@ impl Accounts {
     ///
     /// [`AccountError::NoSuchAccount`], or the database did not answer.
     pub async fn enable(&self, name: &str) -> Result<(), AccountError> {
-        self.change(name, |tx, account| Ok(sqlite::enable(tx, account.id)?)).await
+        let enable = |tx: &Tx<'_>, account: &Account| Ok(sqlite::enable(tx, account.id)?);
+        let (account, ()) = self.change(name, enable).await?;
+        events::enabled(&account);
+        Ok(())
     }
 
     /// Gives the account another password, and ends its sessions: their number (R18). For administration: it asks for
@@ -228,11 +166,11 @@ impl Accounts {
             return Err(AccountError::NoSuchAccount);
         }
         let password = self.new_hash(new).await?;
-        self.change(name, move |tx, account| {
+        let set = move |tx: &Tx<'_>, account: &Account| {
             sqlite::set_password(tx, account.id, &password)?;
             end_sessions(tx, account)
-        })
-        .await
+        };
+        self.ending(name, set, "password_set").await
     }
 
     /// Removes the account and ends its sessions: their number (R19).
@@ -241,13 +179,13 @@ impl Accounts {
     ///
     /// [`AccountError::NoSuchAccount`], or the database did not answer.
     pub async fn remove(&self, name: &str) -> Result<usize, AccountError> {
-        self.change(name, |tx, account| {
+        let remove = |tx: &Tx<'_>, account: &Account| {
             sqlite::disable(tx, account.id)?;
             let ended = end_sessions(tx, account)?;
             sqlite::delete(tx, account.id)?;
             Ok(ended)
-        })
-        .await
+        };
+        self.ending(name, remove, "account_removed").await
     }
 
     async fn new_hash(&self, password: &str) -> Result<String, AccountError> {
@@ -261,16 +199,29 @@ impl Accounts {
         Ok(self.hasher.hash(password).await?)
     }
 
-    /// Finds the account and changes it, in one transaction.
+    /// A change that ends the account's sessions: their number. What happened is logged once it is durable.
+    async fn ending(
+        &self,
+        name: &str,
+        change: impl FnOnce(&Tx<'_>, &Account) -> Result<Vec<SessionId>, AccountError> + Send + 'static,
+        event: &'static str,
+    ) -> Result<usize, AccountError> {
+        let (account, ended) = self.change(name, change).await?;
+        events::ended(&account, &ended, event);
+        Ok(ended.len())
+    }
+
+    /// Finds the account and changes it, in one transaction. The account is as it was before.
     async fn change<T: Send + 'static>(
         &self,
         name: &str,
         change: impl FnOnce(&Tx<'_>, &Account) -> Result<T, AccountError> + Send + 'static,
-    ) -> Result<T, AccountError> {
+    ) -> Result<(Account, T), AccountError> {
         let name = Name::new(name).map_err(|_| AccountError::NoSuchAccount)?;
         self.write(move |tx| {
             let account = sqlite::find(tx, name.folded())?.ok_or(AccountError::NoSuchAccount)?;
-            change(tx, &account)
+            let changed = change(tx, &account)?;
+            Ok((account, changed))
         })
         .await
     }
@@ -281,67 +232,8 @@ impl Accounts {
     ) -> Result<T, AccountError> {
         self.database.write(change).await
     }
-
-    /// Replaces a cheap hash. That it fails is no reason to refuse a right password.
-    async fn rehash(&self, login: &sqlite::Login, password: &str) {
-        let id = login.id;
-        let old = login.password.clone();
-        let done = async {
-            let new = self.hasher.hash(password).await?;
-            self.write(move |tx| Ok(sqlite::rehash(tx, id, &old, &new)?)).await
-        };
-        match done.await {
-            Ok(_) => {
-                tracing::info!(event = "password_rehashed", account = id, "password hashed at today's cost")
-            }
-            Err(error) => {
-                let error: &dyn std::error::Error = &error;
-                tracing::warn!(
-                    event = "password_not_rehashed",
-                    account = id,
-                    error,
-                    "password not hashed anew"
-                );
-            }
-        }
-    }
 }
 
-fn end_sessions(tx: &Tx<'_>, account: &Account) -> Result<usize, AccountError> {
-    Ok(destroy_all_in(tx, &account.user(), None)?.len())
-}
-
-impl Users for Accounts {
-    type Credentials = Credentials;
-
-    /// One hash of the same cost for an unknown name, a disabled account, a wrong and a right password (R32, R33).
-    async fn verify(&self, given: Credentials) -> Result<Option<Verified>, UsersError> {
-        let found = match Name::new(&given.username) {
-            Ok(name) => self.database.read(|connection| sqlite::login(connection, name.folded())),
-            Err(_) => Ok(None),
-        };
-        let found = found.map_err(UsersError::new)?;
-        let phc = found.as_ref().map(|login| login.password.as_str());
-        let checked = self.hasher.check(&given.password, phc).await.map_err(unanswered)?;
-        let Some(login) = found.filter(|login| !login.disabled) else { return Ok(None) };
-        match checked {
-            Checked::Wrong => return Ok(None),
-            Checked::Right => {}
-            Checked::RightButCheap => self.rehash(&login, &given.password).await,
-        }
-        Ok(Some(Verified::new(UserId::from(login.id), login.stamp).named(login.name)))
-    }
-
-    async fn is_current(&self, verified: &Verified) -> Result<bool, UsersError> {
-        let Ok(id) = verified.user().as_str().parse() else { return Ok(false) };
-        let current = |connection: &_| sqlite::is_current(connection, id, verified.stamp());
-        self.database.read(current).map_err(UsersError::new)
-    }
-}
-
-fn unanswered(error: HashError) -> UsersError {
-    match error {
-        HashError::Busy => UsersError::new(error).retry_in(RETRY_WHEN_BUSY),
-        error => UsersError::new(error),
-    }
+fn end_sessions(tx: &Tx<'_>, account: &Account) -> Result<Vec<SessionId>, AccountError> {
+    Ok(destroy_all_in(tx, &account.user(), None)?)
 }

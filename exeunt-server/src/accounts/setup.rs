@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use exeunt::store::sqlite::Tx;
 use exeunt::{Timestamp, Verifier};
 use sha2::{Digest as _, Sha256};
 
 use super::name::Name;
-use super::{Account, AccountError, Accounts, sqlite};
+use super::{Account, AccountError, Accounts, events, sqlite};
 
 /// How long a set-up link can be used.
 pub const SETUP_LINK_LASTS: Duration = Duration::from_secs(15 * 60);
@@ -68,6 +69,7 @@ impl Accounts {
             false => Err(AccountError::NotEmpty),
         })
         .await?;
+        events::setup_link_made();
         Ok(secret)
     }
 
@@ -101,7 +103,7 @@ impl Accounts {
         let secret = SetupSecret::parse(secret).ok_or(AccountError::SetupInvalid)?;
         let name = Name::new(name)?;
         let password = self.new_hash(password).await?;
-        self.write(move |tx| {
+        let redeem = move |tx: &Tx<'_>| {
             let verifier = sqlite::setup_link(tx, now)?.ok_or(AccountError::SetupInvalid)?;
             if !secret.is(verifier) {
                 return Err(AccountError::SetupInvalid);
@@ -109,7 +111,7 @@ impl Accounts {
             sqlite::drop_setup_link(tx)?;
             let made = sqlite::insert(tx, name.as_str(), name.folded(), &password, true, now)?;
             made.ok_or(AccountError::SetupInvalid)
-        })
-        .await
+        };
+        self.write(redeem).await.inspect(events::added)
     }
 }
