@@ -37,7 +37,7 @@ pub enum AccountError {
     #[error("the set-up link is not valid (any more)")]
     SetupInvalid,
     /// A set-up link makes the first account, and there is one already.
-    #[error("there are accounts already")]
+    #[error("there are accounts already: add an administrator with `exeunt account add NAME --admin`")]
     NotEmpty,
     /// Too many passwords are being hashed; nothing was done. Try again after [`RETRY_WHEN_BUSY`].
     #[error("too many passwords are being checked at the moment; try again in a few seconds")]

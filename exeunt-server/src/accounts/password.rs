@@ -195,3 +195,128 @@ fn is_cheaper(hash: &PasswordHash, today: &Params) -> Result<bool, HashError> {
 fn failed(error: impl fmt::Display) -> HashError {
     HashError::Failed(error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::task::Poll;
+
+    use super::*;
+
+    const CHEAP: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
+
+    fn hasher(at_work: usize, waiting: usize) -> Hasher {
+        Hasher::with(CHEAP, at_work, waiting).unwrap()
+    }
+
+    /// A job that stays at work until its sender is dropped.
+    fn long_job(hasher: &Hasher) -> (mpsc::Sender<()>, impl Future<Output = Result<(), HashError>> + use<>) {
+        let (hold, held) = mpsc::channel();
+        let hasher = hasher.clone();
+        let job = move |_: &Argon2<'static>| {
+            let _ = held.recv();
+            Ok(())
+        };
+        (hold, async move { hasher.work(job).await })
+    }
+
+    fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+        std::pin::Pin::new(future).poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+    }
+
+    #[test]
+    fn the_default_cost_is_what_owasp_asks_for() {
+        // R34
+        let hasher = Hasher::new().unwrap();
+        assert!(hasher.0.nobody.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hasher.0.nobody);
+        let params = hasher.0.argon2.params();
+        assert_eq!((params.m_cost(), params.t_cost(), params.p_cost()), (19_456, 2, 1));
+    }
+
+    #[tokio::test]
+    async fn a_hash_is_a_phc_string_under_a_fresh_salt_and_checks_the_password_alone() {
+        let hasher = hasher(1, 1);
+        let (one, other) = (hasher.hash("secret").await.unwrap(), hasher.hash("secret").await.unwrap());
+        assert!(one.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{one}");
+        assert_ne!(one, other);
+        assert_eq!(hasher.check("secret", Some(&one)).await.unwrap(), Checked::Right);
+        assert_eq!(hasher.check("Secret", Some(&one)).await.unwrap(), Checked::Wrong);
+        assert_eq!(hasher.check("", None).await.unwrap(), Checked::Wrong);
+        assert!(matches!(hasher.check("secret", Some("damaged")).await, Err(HashError::Failed(_))));
+    }
+
+    #[tokio::test]
+    async fn a_password_is_composed_and_otherwise_left_alone() {
+        // R36
+        let hasher = hasher(1, 1);
+        let long = "ü".repeat(500);
+        let hash = hasher.hash(&long).await.unwrap();
+        assert_eq!(hasher.check(&"u\u{308}".repeat(500), Some(&hash)).await.unwrap(), Checked::Right);
+        assert_eq!(hasher.check(&"ü".repeat(499), Some(&hash)).await.unwrap(), Checked::Wrong);
+        let spaced = hasher.hash(" a ").await.unwrap();
+        assert_eq!(hasher.check("a", Some(&spaced)).await.unwrap(), Checked::Wrong);
+        // NFKC would take these two for the same.
+        let ligature = hasher.hash("\u{fb01}").await.unwrap();
+        assert_eq!(hasher.check("fi", Some(&ligature)).await.unwrap(), Checked::Wrong);
+    }
+
+    #[tokio::test]
+    async fn a_cheaper_hash_is_told_from_one_at_todays_cost() {
+        let old = hasher(1, 1).hash("secret").await.unwrap();
+        for dearer in [
+            Cost { memory_kib: 16, ..CHEAP },
+            Cost { passes: 2, ..CHEAP },
+            Cost { memory_kib: 16, lanes: 2, ..CHEAP },
+        ] {
+            let today = Hasher::with(dearer, 1, 1).unwrap();
+            assert_eq!(
+                today.check("secret", Some(&old)).await.unwrap(),
+                Checked::RightButCheap,
+                "{dearer:?}"
+            );
+            assert_eq!(today.check("wrong", Some(&old)).await.unwrap(), Checked::Wrong);
+            let new = today.hash("secret").await.unwrap();
+            assert_eq!(today.check("secret", Some(&new)).await.unwrap(), Checked::Right);
+        }
+    }
+
+    #[tokio::test]
+    async fn no_more_are_at_work_than_cores_and_no_more_wait_than_may() {
+        // R34
+        let hasher = hasher(1, 1);
+        let (hold, at_work) = long_job(&hasher);
+        let at_work = tokio::spawn(at_work);
+        while hasher.0.at_work.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let mut waiting = Box::pin(hasher.hash("waits"));
+        assert!(poll_once(&mut waiting).is_pending());
+        assert!(matches!(hasher.hash("one too many").await, Err(HashError::Busy)));
+
+        drop(hold);
+        at_work.await.unwrap().unwrap();
+        assert!(waiting.await.is_ok());
+        assert!(hasher.hash("there is room again").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_leaves_the_queue_at_once_and_the_core_when_the_work_is_done() {
+        let hasher = hasher(1, 1);
+        let (hold, at_work) = long_job(&hasher);
+        let at_work = tokio::spawn(at_work);
+        while hasher.0.at_work.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        at_work.abort();
+        assert!(at_work.await.unwrap_err().is_cancelled());
+        assert_eq!(hasher.0.at_work.available_permits(), 0, "its thread is still busy");
+
+        let mut waiting = Box::pin(hasher.hash("waits"));
+        assert!(poll_once(&mut waiting).is_pending());
+        drop(waiting);
+        let mut next = Box::pin(hasher.hash("takes its place"));
+        assert!(poll_once(&mut next).is_pending());
+        drop(hold);
+        assert!(next.await.is_ok());
+    }
+}

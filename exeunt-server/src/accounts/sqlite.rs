@@ -143,3 +143,26 @@ pub(super) fn drop_setup_link(tx: &Tx<'_>) -> Result<(), DatabaseError> {
     tx.prepare_cached("DELETE FROM setup_link")?.execute([])?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use exeunt::store::sqlite::Database;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_new_hash_of_the_old_password_never_replaces_a_new_password() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path().join("a.db")).unwrap();
+        database.migrate("accounts", STEPS).unwrap();
+        let replaced = database.write(|tx| {
+            let account = insert(tx, "a", "a", "old", false, Timestamp::default())?.unwrap();
+            let first = rehash(tx, account.id, "old", "old, dearer")?;
+            set_password(tx, account.id, "new")?;
+            Ok::<_, DatabaseError>((first, rehash(tx, account.id, "old, dearer", "old, dearest")?))
+        });
+        assert_eq!(replaced.await.unwrap(), (true, false));
+        let login = database.read(|connection| login(connection, "a")).unwrap().unwrap();
+        assert_eq!((login.password.as_str(), login.stamp), ("new", 1));
+    }
+}

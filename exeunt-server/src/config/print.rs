@@ -59,7 +59,8 @@ fn wrap(file: &mut String, text: &str) {
         line.push(' ');
         line.push_str(word);
     }
-    let _ = writeln!(file, "{line}");
+    // Clap takes the full stop at the end away.
+    let _ = writeln!(file, "{line}.");
 }
 
 #[cfg(test)]
