@@ -1,2 +1,54 @@
-//! stub
-fn main() {}
+//! One way to do each thing: `cargo xtask test | ci | tidy | bench`.
+//!
+//! Must never pass because a tool was missing: what cannot be checked is a failure.
+
+mod ci;
+mod dependencies;
+mod licence;
+mod steps;
+mod test;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+/// Builds, tests and checks exeunt.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+enum Task {
+    /// Installs what the tests need (Debian and Ubuntu, as root), then runs all of them.
+    Test,
+    /// Everything that a change must pass: format, tidy, lints, tests, docs, features, packages.
+    Ci,
+    /// Checks what compilers do not: the arrows between modules, the words, the table of requirements.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    match run(&Task::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Without the backtrace that anyhow adds: what failed is said last.
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: &Task) -> Result<()> {
+    let root = root()?;
+    match task {
+        Task::Test => test::run(&root),
+        Task::Ci => ci::run(&root),
+        Task::Tidy => tidy::run(&root),
+    }
+}
+
+/// The workspace's folder, wherever the command was called.
+fn root() -> Result<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Ok(here.parent().context("xtask lies in the workspace's folder")?.to_owned())
+}

@@ -1,0 +1,19 @@
+//! Axum and tower: the cookie in, the session to ask for, the cookie out.
+//!
+//! Must never call a store: it calls [`Sessions`](crate::Sessions). Must never say "logged out" unless that has.
+
+mod cookie;
+mod extract;
+mod layer;
+mod problem;
+mod require;
+mod router;
+mod visit;
+
+pub use self::cookie::{CookieConfig, CookieError, SameSite};
+pub use self::extract::{Logout, Session, SessionRejection, Visitor};
+pub use self::layer::{OriginError, SessionFuture, SessionLayer, SessionService};
+pub use self::problem::problem;
+pub use self::require::{RequireSession, RequireSessionFuture, RequireSessionService, local_path};
+pub use self::router::AuthRouter;
+pub use self::visit::Polling;

@@ -1,0 +1,58 @@
+//! `cargo xtask ci`: everything that a change must pass, cheapest first.
+//!
+//! Must never test in another way than the README tells people to.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::dependencies::{Graph, Policy};
+use crate::steps::{Steps, cargo, run as run_command};
+use crate::{test, tidy};
+
+/// Runs every check and prints what each took.
+pub(crate) fn run(root: &Path) -> Result<()> {
+    let mut steps = Steps::new();
+    steps.step("format", || run_command(cargo(root).args(["fmt", "--all", "--check"])))?;
+    steps.step("tidy", || tidy::run(root))?;
+    let graph = Graph::read(root)?;
+    steps.step("dependencies", || {
+        graph.check(&Policy::read(root)?)?;
+        graph.check_toolchain(root)
+    })?;
+    steps.step("lints", || {
+        let lints = ["clippy", "--workspace", "--all-targets", "--all-features", "--locked"];
+        run_command(cargo(root).args(lints).args(["--", "--deny", "warnings"]))
+    })?;
+    steps.step("tests", || test::run(root))?;
+    steps.step("docs", || {
+        let docs = ["doc", "--workspace", "--no-deps", "--all-features", "--locked"];
+        run_command(cargo(root).args(docs).env("RUSTDOCFLAGS", "--deny warnings"))
+    })?;
+    steps.step("features", || each_feature_alone(root, &graph))?;
+    steps.step("packages", || packages(root, &graph))?;
+    steps.finish();
+    Ok(())
+}
+
+/// The library with no feature, and with each one alone.
+fn each_feature_alone(root: &Path, graph: &Graph) -> Result<()> {
+    let features = graph.features("exeunt").context("the workspace has the crate `exeunt`")?;
+    for alone in std::iter::once("").chain(features.iter().map(String::as_str)) {
+        let lints = ["clippy", "--package", "exeunt", "--lib", "--locked", "--no-default-features"];
+        let only = ["--features", alone, "--", "--deny", "warnings"];
+        run_command(cargo(root).args(lints).args(only))?;
+    }
+    Ok(())
+}
+
+/// Builds each package from what would be uploaded, and nothing else.
+fn packages(root: &Path, graph: &Graph) -> Result<()> {
+    let mut package = cargo(root);
+    // What is not committed yet is packaged too: this step asks whether the files are complete, not whether git is.
+    package.args(["package", "--locked", "--allow-dirty"]);
+    for name in graph.published() {
+        package.args(["--package", &name]);
+    }
+    run_command(&mut package)
+}
