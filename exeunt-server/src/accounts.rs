@@ -8,6 +8,7 @@ mod events;
 mod login;
 mod name;
 mod password;
+pub mod rfc3339;
 mod setup;
 mod sqlite;
 
@@ -43,7 +44,7 @@ pub struct Account {
     /// Whether logging in is refused.
     pub disabled: bool,
     /// When it was added; RFC 3339 in JSON.
-    #[serde(with = "crate::admin::rfc3339")]
+    #[serde(with = "crate::accounts::rfc3339")]
     pub created_at: Timestamp,
 }
 
@@ -83,7 +84,7 @@ impl Accounts {
             return Err(AccountError::NameTaken);
         }
         let password = self.new_hash(password).await?;
-        let add = move |tx: &Tx<'_>| {
+        let add = move |tx: &Tx| {
             // A link that makes the first account has lost its purpose.
             sqlite::drop_setup_link(tx)?;
             sqlite::insert(tx, name.as_str(), name.folded(), &password, admin, now)?
@@ -136,7 +137,7 @@ impl Accounts {
     ///
     /// [`AccountError::NoSuchAccount`], or the database did not answer.
     pub async fn disable(&self, name: &str) -> Result<usize, AccountError> {
-        let disable = |tx: &Tx<'_>, account: &Account| {
+        let disable = |tx: &Tx, account: &Account| {
             sqlite::disable(tx, account.id)?;
             end_sessions(tx, account)
         };
@@ -149,7 +150,7 @@ impl Accounts {
     ///
     /// [`AccountError::NoSuchAccount`], or the database did not answer.
     pub async fn enable(&self, name: &str) -> Result<(), AccountError> {
-        let enable = |tx: &Tx<'_>, account: &Account| Ok(sqlite::enable(tx, account.id)?);
+        let enable = |tx: &Tx, account: &Account| Ok(sqlite::enable(tx, account.id)?);
         let (account, ()) = self.change(name, enable).await?;
         events::enabled(&account);
         Ok(())
@@ -166,7 +167,7 @@ impl Accounts {
             return Err(AccountError::NoSuchAccount);
         }
         let password = self.new_hash(new).await?;
-        let set = move |tx: &Tx<'_>, account: &Account| {
+        let set = move |tx: &Tx, account: &Account| {
             sqlite::set_password(tx, account.id, &password)?;
             end_sessions(tx, account)
         };
@@ -179,7 +180,7 @@ impl Accounts {
     ///
     /// [`AccountError::NoSuchAccount`], or the database did not answer.
     pub async fn remove(&self, name: &str) -> Result<usize, AccountError> {
-        let remove = |tx: &Tx<'_>, account: &Account| {
+        let remove = |tx: &Tx, account: &Account| {
             sqlite::disable(tx, account.id)?;
             let ended = end_sessions(tx, account)?;
             sqlite::delete(tx, account.id)?;
@@ -203,7 +204,7 @@ impl Accounts {
     async fn ending(
         &self,
         name: &str,
-        change: impl FnOnce(&Tx<'_>, &Account) -> Result<Vec<SessionId>, AccountError> + Send + 'static,
+        change: impl FnOnce(&Tx, &Account) -> Result<Vec<SessionId>, AccountError> + Send + 'static,
         event: &'static str,
     ) -> Result<usize, AccountError> {
         let (account, ended) = self.change(name, change).await?;
@@ -215,7 +216,7 @@ impl Accounts {
     async fn change<T: Send + 'static>(
         &self,
         name: &str,
-        change: impl FnOnce(&Tx<'_>, &Account) -> Result<T, AccountError> + Send + 'static,
+        change: impl FnOnce(&Tx, &Account) -> Result<T, AccountError> + Send + 'static,
     ) -> Result<(Account, T), AccountError> {
         let name = Name::new(name).map_err(|_| AccountError::NoSuchAccount)?;
         self.write(move |tx| {
@@ -228,12 +229,12 @@ impl Accounts {
 
     async fn write<T: Send + 'static>(
         &self,
-        change: impl FnOnce(&Tx<'_>) -> Result<T, AccountError> + Send + 'static,
+        change: impl FnOnce(&Tx) -> Result<T, AccountError> + Send + 'static,
     ) -> Result<T, AccountError> {
         self.database.write(change).await
     }
 }
 
-fn end_sessions(tx: &Tx<'_>, account: &Account) -> Result<Vec<SessionId>, AccountError> {
+fn end_sessions(tx: &Tx, account: &Account) -> Result<Vec<SessionId>, AccountError> {
     Ok(destroy_all_in(tx, &account.user(), None)?)
 }

@@ -3,7 +3,7 @@
 //! Must never say "done" before the database has said so, and must never be reachable over the network.
 
 mod check;
-pub mod rfc3339;
+
 mod wire;
 
 use exeunt::store::sqlite::Database;

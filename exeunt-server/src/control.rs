@@ -10,6 +10,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -19,6 +20,7 @@ use exeunt::store::sqlite::Database;
 use http::StatusCode;
 use rustix::fs::Mode;
 use rustix::process::umask;
+use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
 pub use self::client::{Owner, reach};
@@ -26,6 +28,8 @@ use crate::admin::{Admin, Code, Command};
 
 /// The most bytes of a Unix socket's path (`sun_path` of Linux, less its final zero).
 pub const LONGEST_PATH: usize = 107;
+
+const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 
 /// Where the control socket of a store is: its path with `.sock` behind it.
 #[must_use]
@@ -98,7 +102,7 @@ impl ControlSocket {
         &self.path
     }
 
-    /// Answers commands until `stopping` is ready, finishes those under way, and removes the socket's file.
+    /// Answers commands until `stopping` is ready, finishes those under way within 10 s, and removes the socket's file.
     ///
     /// # Errors
     ///
@@ -109,7 +113,20 @@ impl ControlSocket {
         stopping: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
         let Some(listener) = self.listener.take() else { return Ok(()) };
-        axum::serve(listener, router(admin)).with_graceful_shutdown(stopping).await
+        let (told, tell) = oneshot::channel::<()>();
+        let stopping = async move {
+            stopping.await;
+            drop(told);
+        };
+        let given_up = async {
+            let _ = tell.await;
+            tokio::time::sleep(DRAIN_WITHIN).await;
+        };
+        tokio::select! {
+            served = axum::serve(listener, router(admin)).with_graceful_shutdown(stopping).into_future() => served,
+            // Somebody holds a connection open and asks nothing.
+            () = given_up => Ok(()),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The control socket: commands reach the server that owns the store, and nobody else does.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -250,4 +252,16 @@ async fn what_goes_over_the_socket_reads_back_as_what_it_was() {
         assert_eq!(serde_json::from_str::<Reply>(&json).unwrap(), reply, "{json}");
     }
     server.stop().await;
+}
+
+#[tokio::test]
+async fn who_connects_and_says_nothing_does_not_keep_the_server_from_stopping() {
+    let server = Server::start();
+    let silent = tokio::net::UnixStream::connect(socket_path(&server.store)).await.unwrap();
+    server.add("alice").await;
+    let socket = socket_path(&server.store);
+    tokio::time::pause();
+    let _folder = server.stop().await;
+    assert!(!socket.exists());
+    drop(silent);
 }

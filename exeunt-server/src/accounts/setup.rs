@@ -103,7 +103,7 @@ impl Accounts {
         let secret = SetupSecret::parse(secret).ok_or(AccountError::SetupInvalid)?;
         let name = Name::new(name)?;
         let password = self.new_hash(password).await?;
-        let redeem = move |tx: &Tx<'_>| {
+        let redeem = move |tx: &Tx| {
             let verifier = sqlite::setup_link(tx, now)?.ok_or(AccountError::SetupInvalid)?;
             if !secret.is(verifier) {
                 return Err(AccountError::SetupInvalid);

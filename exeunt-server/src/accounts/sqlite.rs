@@ -77,7 +77,7 @@ pub(super) fn is_current(connection: &Connection, id: i64, stamp: u64) -> Result
 
 /// `None`: the name is taken.
 pub(super) fn insert(
-    tx: &Tx<'_>,
+    tx: &Tx,
     name: &str,
     folded: &str,
     password: &str,
@@ -92,37 +92,37 @@ pub(super) fn insert(
 }
 
 /// Moves the stamp, so that a login that was being checked before is no longer current.
-pub(super) fn disable(tx: &Tx<'_>, id: i64) -> Result<(), DatabaseError> {
+pub(super) fn disable(tx: &Tx, id: i64) -> Result<(), DatabaseError> {
     tx.prepare_cached("UPDATE accounts SET disabled = 1, stamp = stamp + 1 WHERE id = ?1")?.execute([id])?;
     Ok(())
 }
 
 /// Leaves the stamp: disabling has moved it, and a disabled account verifies nobody.
-pub(super) fn enable(tx: &Tx<'_>, id: i64) -> Result<(), DatabaseError> {
+pub(super) fn enable(tx: &Tx, id: i64) -> Result<(), DatabaseError> {
     tx.prepare_cached("UPDATE accounts SET disabled = 0 WHERE id = ?1")?.execute([id])?;
     Ok(())
 }
 
-pub(super) fn set_password(tx: &Tx<'_>, id: i64, password: &str) -> Result<(), DatabaseError> {
+pub(super) fn set_password(tx: &Tx, id: i64, password: &str) -> Result<(), DatabaseError> {
     tx.prepare_cached("UPDATE accounts SET password = ?2, stamp = stamp + 1 WHERE id = ?1")?
         .execute(params![id, password])?;
     Ok(())
 }
 
 /// Swaps a hash for a dearer one of the same password. Never replaces any but `old`, so it undoes no password change.
-pub(super) fn rehash(tx: &Tx<'_>, id: i64, old: &str, new: &str) -> Result<bool, DatabaseError> {
+pub(super) fn rehash(tx: &Tx, id: i64, old: &str, new: &str) -> Result<bool, DatabaseError> {
     let mut update =
         tx.prepare_cached("UPDATE accounts SET password = ?3 WHERE id = ?1 AND password = ?2")?;
     Ok(update.execute(params![id, old, new])? == 1)
 }
 
-pub(super) fn delete(tx: &Tx<'_>, id: i64) -> Result<(), DatabaseError> {
+pub(super) fn delete(tx: &Tx, id: i64) -> Result<(), DatabaseError> {
     tx.prepare_cached("DELETE FROM accounts WHERE id = ?1")?.execute([id])?;
     Ok(())
 }
 
 pub(super) fn put_setup_link(
-    tx: &Tx<'_>,
+    tx: &Tx,
     verifier: &[u8; 32],
     expires_at: Timestamp,
 ) -> Result<(), DatabaseError> {
@@ -139,7 +139,7 @@ pub(super) fn setup_link(connection: &Connection, now: Timestamp) -> Result<Opti
     Ok(select.query_row([now.as_micros()], |row| row.get(0)).optional()?)
 }
 
-pub(super) fn drop_setup_link(tx: &Tx<'_>) -> Result<(), DatabaseError> {
+pub(super) fn drop_setup_link(tx: &Tx) -> Result<(), DatabaseError> {
     tx.prepare_cached("DELETE FROM setup_link")?.execute([])?;
     Ok(())
 }

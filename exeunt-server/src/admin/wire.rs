@@ -7,8 +7,7 @@ use std::fmt;
 use exeunt::{Record, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::rfc3339;
-use crate::accounts::{Account, AccountError};
+use crate::accounts::{Account, AccountError, rfc3339};
 
 /// What an operator asks for.
 #[derive(Debug, Serialize, Deserialize)]

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::accounts::Account;
-use crate::admin::{Check, Reply, SessionLine, SetupLink, rfc3339};
+use crate::accounts::{Account, rfc3339};
+use crate::admin::{Check, Reply, SessionLine, SetupLink};
 
 /// The answer as text, each line ended.
 pub(super) fn text(reply: &Reply) -> String {
