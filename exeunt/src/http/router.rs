@@ -11,8 +11,8 @@ use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use http::header::{CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, StatusCode};
-use serde::de::DeserializeOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::extract::{Logout, Session, Visitor};
@@ -219,6 +219,8 @@ async fn list(session: Session) -> Result<Json<Vec<Listed>>, Error> {
 }
 
 fn rfc3339(at: Timestamp) -> String {
+    // RFC 3339 has four digits for the year.
+    let at = at.min(Timestamp::from_secs(253_402_300_799));
     let since_1970 = at.since(Timestamp::from_micros(0));
     humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since_1970).to_string()
 }
@@ -252,7 +254,6 @@ mod tests {
     fn instants_are_written_as_rfc_3339_in_utc() {
         assert_eq!(rfc3339(Timestamp::from_secs(1_767_225_600)), "2026-01-01T00:00:00Z");
         assert_eq!(rfc3339(Timestamp::from_micros(0)), "1970-01-01T00:00:00Z");
-        // The formatter knows no year after 9999.
         assert_eq!(rfc3339(Timestamp::from_micros(i64::MAX)), "9999-12-31T23:59:59Z");
     }
 }

@@ -18,15 +18,18 @@ const SESSION_EXTEND: HeaderName = HeaderName::from_static("session-extend");
 
 /// Marks a request as sent by a page of itself: it does not keep the session alive (R15).
 ///
-/// As a layer over routes that pages poll, outside of `RequireSession`, where there is one; a client says the same
-/// with the header `Session-Extend: no`.
+/// As a layer over routes that pages poll; a client says the same with the header `Session-Extend: no`. Inside of
+/// `RequireSession` it is noticed only where the handler takes `Session`, `Option<Session>` or `Visitor`.
 ///
 /// ```
 /// use axum::{Extension, Router, routing::get};
-/// use exeunt::{RequireSession, http::Polling};
+/// use exeunt::{Session, http::Polling};
 ///
-/// let polled: Router =
-///     Router::new().route("/news", get(|| async { "none" })).layer(RequireSession::new()).layer(Extension(Polling));
+/// async fn news(session: Session) -> String {
+///     format!("nothing new for {}", session.name())
+/// }
+///
+/// let polled: Router = Router::new().route("/news", get(news)).layer(Extension(Polling));
 /// # let _ = polled;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,15 +46,18 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Visit {
     shared: Arc<Shared>,
-    seen: OnceLock<Seen>,
+    presented: OnceLock<Presented>,
     asking: tokio::sync::Mutex<()>,
     known: Mutex<Known>,
 }
 
-#[derive(Debug)]
-struct Seen {
-    presented: Presented,
-    extend: Extend,
+/// Whether whoever asks for the session notes that it was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Touch {
+    /// Before the answer.
+    Now,
+    /// Later, by [`Visit::touch`], when what is inside has had its chance to say that it polls.
+    Later,
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +65,9 @@ struct Known {
     asked: bool,
     /// The outer `Option`: whether it is known. The inner: whether there is one.
     session: Option<Option<Arc<Record>>>,
+    /// Whether a touch of that session is due.
+    untouched: bool,
+    polls: bool,
     /// The token that a login in this request made.
     given: Option<Arc<Token>>,
     /// Whether what the request brought was logged out.
@@ -74,7 +83,7 @@ impl Visit {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self {
             shared,
-            seen: OnceLock::new(),
+            presented: OnceLock::new(),
             asking: tokio::sync::Mutex::new(()),
             known: Mutex::new(Known::default()),
         }
@@ -83,13 +92,10 @@ impl Visit {
     /// The visit of a request, which [`SessionLayer`](super::SessionLayer) put there, with the cookie read.
     pub(super) fn of(headers: &HeaderMap, extensions: &Extensions) -> Option<Arc<Self>> {
         let visit = extensions.get::<Arc<Self>>()?;
-        visit.seen.get_or_init(|| Seen {
-            presented: visit.shared.cookie.read(headers),
-            extend: match extensions.get::<Polling>().is_some() || opts_out(headers) {
-                true => Extend::No,
-                false => Extend::Yes,
-            },
-        });
+        visit.presented.get_or_init(|| visit.shared.cookie.read(headers));
+        if extensions.get::<Polling>().is_some() || opts_out(headers) {
+            visit.known().polls = true;
+        }
         Some(Arc::clone(visit))
     }
 
@@ -98,39 +104,72 @@ impl Visit {
     }
 
     /// The answer where neither a box nor a wait is needed.
-    pub(super) fn at_hand(&self) -> Option<Option<Arc<Record>>> {
+    pub(super) fn at_hand(&self, touch: Touch) -> Option<Option<Arc<Record>>> {
         let mut known = self.known();
         known.asked = true;
         if known.session.is_none() {
-            known.session = match self.seen.get() {
-                Some(Seen { presented: Presented::Token(token), extend }) => {
-                    Some(Some(self.shared.sessions.resume_at_hand(token, *extend)?))
+            known.session = match self.presented.get() {
+                Some(Presented::Token(token)) => {
+                    let fresh = self.sessions().resume_at_hand(token, Extend::Yes);
+                    known.untouched = fresh.is_none();
+                    Some(Some(fresh.or_else(|| self.sessions().resume_at_hand(token, Extend::No))?))
                 }
                 _ => Some(None),
             };
         }
-        known.session.clone()
+        let wait = touch == Touch::Now && known.untouched && !known.polls;
+        if wait { None } else { known.session.clone() }
     }
 
     /// The request's live session. `Err`: not known, which is not "none".
-    pub(super) async fn session(&self) -> Result<Option<Arc<Record>>, Error> {
-        if let Some(answer) = self.at_hand() {
+    pub(super) async fn session(&self, touch: Touch) -> Result<Option<Arc<Record>>, Error> {
+        if let Some(answer) = self.at_hand(touch) {
             return Ok(answer);
         }
         let _turn = self.asking.lock().await;
-        if let Some(answer) = &self.known().session {
-            return Ok(answer.clone());
+        if let (true, Some(Presented::Token(token))) = (self.is_unknown(), self.presented.get()) {
+            let answer = self.sessions().resume(token, Extend::No).await?;
+            let due = answer.as_ref().is_some_and(|record| self.sessions().touch_is_due(record));
+            let mut known = self.known();
+            known.untouched = due;
+            known.session.get_or_insert(answer);
         }
-        let Some(Seen { presented: Presented::Token(token), extend }) = self.seen.get() else {
-            return Ok(None);
-        };
-        let answer = self.shared.sessions.resume(token, *extend).await?;
-        Ok(self.known().session.get_or_insert(answer).clone())
+        if touch == Touch::Now {
+            self.touch().await;
+        }
+        Ok(self.known().session.clone().flatten())
+    }
+
+    fn is_unknown(&self) -> bool {
+        self.known().session.is_none()
+    }
+
+    /// Whether [`Visit::touch`] has something to do.
+    pub(super) fn wants_touch(&self) -> bool {
+        let known = self.known();
+        known.untouched && !known.polls && matches!(known.session, Some(Some(_)))
+    }
+
+    /// Notes that the session was seen, if that is due and the request does not poll. Once.
+    pub(super) async fn touch(&self) {
+        let Some(record) = self.take_untouched() else { return };
+        let id = record.id();
+        let touched = self.sessions().touch(record).await;
+        let mut known = self.known();
+        if matches!(&known.session, Some(Some(current)) if current.id() == id) {
+            known.session = Some(touched);
+        }
+    }
+
+    fn take_untouched(&self) -> Option<Arc<Record>> {
+        let mut known = self.known();
+        let due = !known.polls && std::mem::take(&mut known.untouched);
+        known.session.clone().flatten().filter(|_| due)
     }
 
     /// Whether the request brought a cookie of our name.
     pub(super) fn brought_a_cookie(&self) -> bool {
-        self.seen.get().is_some_and(|seen| !matches!(seen.presented, Presented::Nothing))
+        self.presented.get().is_some_and(|presented| !matches!(presented, Presented::Nothing))
     }
 
     /// Does something with the token that counts now: that of a login in this request, or else what it brought.
@@ -139,10 +178,8 @@ impl Visit {
         if let Some(given) = &known.given {
             return Some(Holding::Given(Arc::clone(given)));
         }
-        match self.seen.get() {
-            Some(Seen { presented: Presented::Token(token), .. }) if !known.over => {
-                Some(Holding::Brought(token))
-            }
+        match self.presented.get() {
+            Some(Presented::Token(token)) if !known.over => Some(Holding::Brought(token)),
             _ => None,
         }
     }
@@ -159,6 +196,7 @@ impl Visit {
         known.cookie = Some(self.shared.cookie.set(&token, max_age));
         known.given = Some(Arc::new(token));
         known.session = Some(Some(Arc::clone(&record)));
+        known.untouched = false;
         record
     }
 
@@ -178,7 +216,8 @@ impl Visit {
 
     /// Whoever asks next asks the store.
     pub(super) fn forget(&self) {
-        self.known().session = None;
+        let mut known = self.known();
+        (known.session, known.untouched) = (None, false);
     }
 
     /// Adds what the response needs: at most one cookie, and no copy kept where a session was asked for (R22).

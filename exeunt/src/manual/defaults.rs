@@ -1,1 +1,21 @@
-//! To be written.
+//! Why each default is what it is.
+//!
+//! | default | why | change it with |
+//! | --- | --- | --- |
+//! | idle timeout 30 min, absolute timeout 8 h | satisfies NIST SP 800-63B AAL2 and OWASP at once | [`Sessions::lifetime`](crate::Sessions::lifetime) |
+//! | remembered: 30 days, idle and absolute at once | whoever asks to be remembered wants to come back after a pause; 400 days is the most that browsers keep | [`Lifetime::remember_for`](crate::Lifetime::remember_for) |
+//! | seen again is noted once in a 60th of the idle timeout | half a minute of error for one write in 30 s instead of one a request | follows the idle timeout |
+//! | at most 100 sessions for each user; the longest unseen ends | nobody has 100 browsers, and a stolen password should not fill the store | [`Sessions::limit`](crate::Sessions::limit) |
+//! | cookie `__Host-session` | browsers then insist on Secure, Path=/ and no Domain: no subdomain can set it | [`CookieConfig::name`](crate::CookieConfig::name) |
+//! | Secure | a cookie that travels in the clear is anybody's | [`CookieConfig::secure`](crate::CookieConfig::secure), to try things out |
+//! | HttpOnly | scripts need no token | nothing |
+//! | SameSite=Lax | a link from elsewhere arrives logged in, a form from elsewhere does not | [`CookieConfig::same_site`](crate::CookieConfig::same_site) |
+//! | no Max-Age | the browser drops it when it closes; the server's timeouts hold either way | `"remember": true`, [`Visitor::remember`](crate::Visitor::remember) |
+//! | requests from other sites: 403 | forged requests need no token in forms to be told from honest ones | [`SessionLayer::trust_origin`](crate::SessionLayer::trust_origin) |
+//! | a logout that failed: 400 | the contract of this project; 503 says the same to machines | [`AuthRouter::failure_status`](crate::AuthRouter::failure_status) |
+//! | login body at most 16 KiB | credentials are short | nothing |
+//! | session data at most 64 KiB | it is read with every request; keep more elsewhere and its key here | nothing |
+//! | `Clear-Site-Data: "cache", "storage"` for a person's logout in a browser | `"cookies"` would reach every host of the registrable domain | nothing |
+//!
+//! A dead cookie is removed with our own 401 or 303, and only for a page navigation or a client that is no browser. A
+//! cookie is removed by name: the late answer to a script's request could erase the cookie of a login that came after it.

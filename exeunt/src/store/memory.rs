@@ -1,9 +1,12 @@
 //! Sessions in this process's memory: the reference that the laws were written against.
 //!
-//! Must never lock a user's shard while it holds a session's; the other way round is the order. Forgets on restart.
+//! Must never change a session but under the lock of its user, and never take that lock while it holds a session's.
+//! Forgets on restart.
 
+use std::cmp::Reverse;
+use std::collections::btree_map::Entry;
 use std::collections::hash_map::RandomState;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::hash::BuildHasher;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -18,9 +21,10 @@ const SHARDS: usize = 64;
 /// Purged like the others: spawn `Sessions::keep_purged`.
 #[derive(Default)]
 pub struct MemoryStore {
-    sessions: Shards<RwLock<BTreeMap<SessionId, Arc<Record>>>>,
-    // Whoever changes which sessions a user has holds the user's shard meanwhile.
-    users: Shards<Mutex<HashMap<UserId, BTreeSet<SessionId>>>>,
+    sessions: Shards<RwLock<SessionMap>>,
+    // Whoever changes a session holds its user's shard meanwhile: what is decided over several sessions of a user, such
+    // as which were unseen the longest, then is one step.
+    users: Shards<Mutex<UserMap>>,
     hasher: RandomState,
 }
 
@@ -72,8 +76,19 @@ impl MemoryStore {
 
     fn live_of(&self, ids: Option<&BTreeSet<SessionId>>, now: Timestamp) -> Vec<Arc<Record>> {
         let mut found: Vec<_> = ids.into_iter().flatten().filter_map(|id| self.live(id, now)).collect();
-        found.sort_by_key(|record| std::cmp::Reverse((record.seen_at(), record.id())));
+        found.sort_by_key(|record| Reverse((record.seen_at(), record.id())));
         found
+    }
+
+    /// Inserts a record if its id is free, in one step: two users may come with the same id at once.
+    fn insert(&self, record: &Record) -> bool {
+        match self.write(&record.id()).entry(record.id()) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(free) => {
+                free.insert(Arc::new(record.clone()));
+                true
+            }
+        }
     }
 
     /// Replaces a live record by what `change` makes of it, in one step.
@@ -83,8 +98,13 @@ impl MemoryStore {
         now: Timestamp,
         change: impl FnOnce(&Record) -> (Option<Record>, T),
     ) -> Option<T> {
+        let found = self.stored(id)?;
+        let _users = self.users(found.user());
         let mut shard = self.write(id);
-        let stored = shard.get_mut(id).filter(|record| record.is_live(now))?;
+        let stored = shard.get_mut(id).filter(|stored| stored.user() == found.user())?;
+        if !stored.is_live(now) {
+            return None;
+        }
         let (changed, answer) = change(stored);
         if let Some(changed) = changed {
             *stored = Arc::new(changed);
@@ -92,18 +112,34 @@ impl MemoryStore {
         Some(answer)
     }
 
-    fn remove(&self, users: &mut UserMap, user: &UserId, id: &SessionId) -> bool {
-        let removed = self.write(id).remove(id).is_some();
+    /// Takes a session out, if it is that user's and `doomed`.
+    fn remove(
+        &self,
+        users: &mut UserMap,
+        user: &UserId,
+        id: &SessionId,
+        doomed: impl FnOnce(&Record) -> bool,
+    ) -> bool {
+        {
+            let mut shard = self.write(id);
+            let Entry::Occupied(stored) = shard.entry(*id) else { return false };
+            if stored.get().user() != user || !doomed(stored.get()) {
+                return false;
+            }
+            stored.remove();
+        }
         if let Some(ids) = users.get_mut(user) {
             ids.remove(id);
             if ids.is_empty() {
                 users.remove(user);
             }
         }
-        removed
+        true
     }
 
     /// The next stored records after `after`, by id, that `wanted` wants.
+    ///
+    /// Merges the shards, so that a page costs what it holds and not that for each shard.
     fn next(
         &self,
         after: Option<&SessionId>,
@@ -111,14 +147,23 @@ impl MemoryStore {
         wanted: impl Fn(&Record) -> bool,
     ) -> Vec<Arc<Record>> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let shards = self.sessions.0.iter().map(|shard| shard.read().unwrap_or_else(PoisonError::into_inner));
+        let shards: Vec<_> = shards.collect();
+        let mut rest: Vec<_> = shards
+            .iter()
+            .map(|shard| shard.range::<SessionId, _>((from, Bound::Unbounded)).peekable())
+            .collect();
+        let heads = rest.iter_mut().enumerate();
+        let mut heads: BinaryHeap<_> =
+            heads.filter_map(|(shard, rest)| rest.peek().map(|(id, _)| (Reverse(**id), shard))).collect();
         let mut found = Vec::new();
-        for shard in &self.sessions.0 {
-            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-            let next = shard.range::<SessionId, _>((from, Bound::Unbounded)).map(|(_, record)| record);
-            found.extend(next.filter(|record| wanted(record)).take(limit).cloned());
+        while found.len() < limit
+            && let Some((_, shard)) = heads.pop()
+            && let Some(rest) = rest.get_mut(shard)
+        {
+            found.extend(rest.next().map(|(_, record)| record).filter(|record| wanted(record)).cloned());
+            heads.extend(rest.peek().map(|(id, _)| (Reverse(**id), shard)));
         }
-        found.sort_by_key(|record| record.id());
-        found.truncate(limit);
         found
     }
 }
@@ -138,16 +183,15 @@ impl Store for MemoryStore {
     async fn create(&self, record: &Record, limit: usize) -> Result<Created, StoreError> {
         let (id, user) = (record.id(), record.user());
         let mut users = self.users(user);
-        if self.stored(&id).is_some() {
+        let others = self.live_of(users.get(user), record.created_at());
+        if !self.insert(record) {
             return Ok(Created::Taken);
         }
-        let others = self.live_of(users.get(user), record.created_at());
         let ended: Vec<_> = others.iter().skip(limit.max(1) - 1).map(|other| other.id()).collect();
         for other in &ended {
-            self.remove(&mut users, user, other);
+            self.remove(&mut users, user, other, |_| true);
         }
         users.entry(user.clone()).or_default().insert(id);
-        self.write(&id).insert(id, Arc::new(record.clone()));
         Ok(Created::Yes { ended })
     }
 
@@ -210,7 +254,7 @@ impl Store for MemoryStore {
         // The user of a session never changes, so it may be read before the locks are taken.
         let Some(record) = self.stored(id) else { return Ok(false) };
         let mut users = self.users(record.user());
-        Ok(self.remove(&mut users, record.user(), id))
+        Ok(self.remove(&mut users, record.user(), id, |_| true))
     }
 
     async fn destroy_all(
@@ -221,7 +265,7 @@ impl Store for MemoryStore {
         let mut users = self.users(user);
         let ids: Vec<_> = users.get(user).into_iter().flatten().copied().collect();
         let ended = ids.into_iter().filter(|id| Some(id) != except);
-        Ok(ended.filter(|id| self.remove(&mut users, user, id)).collect())
+        Ok(ended.filter(|id| self.remove(&mut users, user, id, |_| true)).collect())
     }
 
     async fn list(&self, user: &UserId, now: Timestamp) -> Result<Vec<Record>, StoreError> {
@@ -250,9 +294,8 @@ impl Store for MemoryStore {
         let mut ended = Vec::new();
         for record in found.iter().filter(|record| !record.is_live(now)) {
             let mut users = self.users(record.user());
-            // Not live at `now` may have been touched since it was found: look again under the lock.
-            let still = self.stored(&record.id()).is_some_and(|stored| !stored.is_live(now));
-            if still && self.remove(&mut users, record.user(), &record.id()) {
+            // It may have been touched since it was found: only what is expired under the lock is dropped.
+            if self.remove(&mut users, record.user(), &record.id(), |stored| !stored.is_live(now)) {
                 ended.push(record.id());
             }
         }

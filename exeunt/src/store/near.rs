@@ -8,6 +8,7 @@
 //! notes the epoch before it asks the store and puts the answer in only if the epoch has not moved.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -20,8 +21,11 @@ use crate::session::{Data, Record, SessionId, Timestamp, UserId, Verifier, alloc
 /// The bytes that a near cache may take by default: 64 MiB, some 200,000 small sessions.
 pub const DEFAULT_NEAR_BYTES: usize = 64 * 1024 * 1024;
 
-const SHARD_BITS: u32 = 6;
-const SHARDS: usize = 1 << SHARD_BITS;
+const SHARDS: usize = 64;
+const MARKS_KEPT: usize = 64;
+// A table takes a record's place from the lowest bits of its hash and its tag from the highest seven. The shard comes
+// from between: were it taken from either end, all records of a shard would look alike there.
+const SHARD_BITS_FROM: u32 = 40;
 
 /// A store with live records of it in this process.
 ///
@@ -78,8 +82,7 @@ impl Cache {
     }
 
     fn shard(&self, hash: u64) -> &RwLock<Shard> {
-        let index = usize::try_from(hash >> (u64::BITS - SHARD_BITS)).unwrap_or(0);
-        self.shards.get(index).expect("the top bits are within the shards")
+        self.shards.get(shard_of(hash)).expect("a remainder is within the shards")
     }
 
     fn get(&self, id: &SessionId, now: Timestamp) -> Option<Arc<Record>> {
@@ -140,13 +143,11 @@ impl Watcher for Cache {
 
     fn changed(&self, ids: &[SessionId]) {
         for id in ids {
-            let mut shard = self.shard(hash(id)).write().unwrap_or_else(PoisonError::into_inner);
-            if let Some(marks) = shard.marks.get_mut(id) {
-                *marks -= 1;
-                if *marks == 0 {
-                    shard.marks.remove(id);
-                }
-            }
+            let hash = hash(id);
+            let mut shard = self.shard(hash).write().unwrap_or_else(PoisonError::into_inner);
+            // Of a change that was under way when the cache began to listen, only this end is heard.
+            shard.remove(hash, id);
+            shard.unmark(id);
             shard.epoch += 1;
         }
     }
@@ -156,6 +157,10 @@ impl Watcher for Cache {
 fn hash(id: &SessionId) -> u64 {
     let mixed = id.to_i64().unsigned_abs().wrapping_mul(0x9E37_79B9_7F4A_7C15);
     (mixed ^ (mixed >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93)
+}
+
+fn shard_of(hash: u64) -> usize {
+    usize::try_from((hash >> SHARD_BITS_FROM) % SHARDS as u64).unwrap_or(0)
 }
 
 #[derive(Default)]
@@ -250,6 +255,19 @@ impl Shard {
         }
         self.free.push(index);
         true
+    }
+
+    fn unmark(&mut self, id: &SessionId) {
+        if let Entry::Occupied(mut marks) = self.marks.entry(*id) {
+            *marks.get_mut() -= 1;
+            if *marks.get() == 0 {
+                marks.remove();
+            }
+        }
+        // The room for the marks of a large change is not counted, so it is given back.
+        if self.marks.is_empty() && self.marks.capacity() > MARKS_KEPT {
+            self.marks = HashMap::new();
+        }
     }
 
     /// Takes out the next record that was not used since the hand last passed it (CLOCK).

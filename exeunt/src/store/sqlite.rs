@@ -79,7 +79,7 @@ impl SqliteStore {
 ///
 /// What SQLite said; let it undo the transaction.
 pub fn destroy_all_in(
-    tx: &Tx<'_>,
+    tx: &Tx,
     user: &UserId,
     except: Option<&SessionId>,
 ) -> Result<Vec<SessionId>, DatabaseError> {
@@ -91,7 +91,7 @@ pub fn destroy_all_in(
 
 /// Runs a DELETE … RETURNING id and announces what it ended.
 fn ended(
-    tx: &Tx<'_>,
+    tx: &Tx,
     delete: &mut rusqlite::Statement<'_>,
     params: impl rusqlite::Params,
 ) -> Result<Vec<SessionId>, DatabaseError> {
@@ -105,7 +105,7 @@ fn ended(
     Ok(ended)
 }
 
-fn create(tx: &Tx<'_>, record: &Record, limit: usize) -> Result<Created, DatabaseError> {
+fn create(tx: &Tx, record: &Record, limit: usize) -> Result<Created, DatabaseError> {
     if row::insert(tx, record)? == 0 {
         return Ok(Created::Taken);
     }
@@ -128,12 +128,7 @@ fn create(tx: &Tx<'_>, record: &Record, limit: usize) -> Result<Created, Databas
 }
 
 /// Runs a guarded UPDATE of one session and announces it if it hit.
-fn update(
-    tx: &Tx<'_>,
-    id: SessionId,
-    sql: &str,
-    params: impl rusqlite::Params,
-) -> Result<bool, DatabaseError> {
+fn update(tx: &Tx, id: SessionId, sql: &str, params: impl rusqlite::Params) -> Result<bool, DatabaseError> {
     let hit = tx.prepare_cached(sql)?.execute(params)? > 0;
     if hit {
         tx.announce(id);
@@ -142,7 +137,7 @@ fn update(
 }
 
 fn save(
-    tx: &Tx<'_>,
+    tx: &Tx,
     id: SessionId,
     verifier: Verifier,
     revision: u32,
@@ -203,7 +198,7 @@ impl Store for SqliteStore {
                        authenticated_at = max(authenticated_at, ?2), seen_at = max(seen_at, ?2),
                        expires_at = max(expires_at, min(?3, ends_at))
                    WHERE id = ?4 AND verifier = ?5 AND expires_at > ?2";
-        let step = move |tx: &Tx<'_>| {
+        let step = move |tx: &Tx| {
             let (now, expires_at) = (now.as_micros(), expires_at.as_micros());
             update(tx, id, sql, params![new.as_bytes(), now, expires_at, id.to_i64(), old.as_bytes()])
         };
@@ -244,7 +239,7 @@ impl Store for SqliteStore {
 
     async fn destroy(&self, id: &SessionId) -> Result<bool, StoreError> {
         let id = *id;
-        let step = move |tx: &Tx<'_>| update(tx, id, "DELETE FROM session WHERE id = ?1", [id.to_i64()]);
+        let step = move |tx: &Tx| update(tx, id, "DELETE FROM session WHERE id = ?1", [id.to_i64()]);
         Ok(self.database.step(0, step).await?)
     }
 
@@ -284,7 +279,7 @@ impl Store for SqliteStore {
             return Ok(Purged { ended: Vec::new(), next });
         };
         let params = [first.to_i64(), last.to_i64(), now.as_micros()];
-        let step = move |tx: &Tx<'_>| {
+        let step = move |tx: &Tx| {
             let sql = "DELETE FROM session WHERE id BETWEEN ?1 AND ?2 AND expires_at <= ?3 RETURNING id";
             let mut delete = tx.prepare_cached(sql)?;
             ended(tx, &mut delete, params)

@@ -66,13 +66,12 @@ pub struct Database(Arc<Inner>);
 
 struct Inner {
     // Dropped in this order: nothing more comes in, the writer finishes, the readers close, and with the last
-    // connection SQLite folds the log into the file. Only then does the lock go.
+    // connection SQLite folds the log into the file. Only then does the lock go, which `shared` holds.
     queue: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
     workers: Workers,
     readers: Readers,
     shared: Arc<Shared>,
     path: PathBuf,
-    _lock: std::fs::File,
 }
 
 impl Database {
@@ -88,7 +87,7 @@ impl Database {
         let opened = open::open(path.as_ref())?;
         let readers = (0..readers::count()).map(|_| open::reader(&opened.path)).collect::<Result<_, _>>()?;
         let checkpointer = open::connection(&opened.path)?;
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::new(opened.lock));
         let (queue, jobs) = mpsc::channel(QUEUE);
         let workers = Workers::start(opened.connection, checkpointer, jobs, Arc::clone(&shared))
             .map_err(|source| OpenError::Io { path: opened.path.clone(), source })?;
@@ -98,7 +97,6 @@ impl Database {
             readers: Readers::new(readers),
             shared,
             path: opened.path,
-            _lock: opened.lock,
         })))
     }
 
@@ -120,7 +118,7 @@ impl Database {
         let component = component.to_owned();
         let steps: Vec<String> = steps.iter().map(|step| (*step).to_owned()).collect();
         let path = self.0.path.clone();
-        let work = move |tx: &Tx<'_>| open::migrate(tx, &path, &component, &steps);
+        let work = move |tx: &Tx| open::migrate(tx, &path, &component, &steps);
         // A caller that is gone does not want to hear of it.
         let reply = move |result| drop(reply.send(result));
         self.queue(Box::new(Ask::in_savepoint(work, reply)), 0)
@@ -136,10 +134,7 @@ impl Database {
     /// # Errors
     ///
     /// What `work` returned; or a [`DatabaseError`]: then it is not known whether `work` was, or still will be, done.
-    pub async fn write<T, E>(
-        &self,
-        work: impl FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
+    pub async fn write<T, E>(&self, work: impl FnOnce(&Tx) -> Result<T, E> + Send + 'static) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<DatabaseError> + Send + 'static,
@@ -157,7 +152,7 @@ impl Database {
     pub(super) async fn step<T: Send + 'static>(
         &self,
         bytes: usize,
-        work: impl FnOnce(&Tx<'_>) -> Result<T, DatabaseError> + Send + 'static,
+        work: impl FnOnce(&Tx) -> Result<T, DatabaseError> + Send + 'static,
     ) -> Result<T, DatabaseError> {
         let (reply, answer) = oneshot::channel();
         let reply = move |result| drop(reply.send(result));
@@ -168,7 +163,7 @@ impl Database {
     /// Queues a step that nobody waits for.
     pub(super) fn post(
         &self,
-        work: impl FnOnce(&Tx<'_>) -> Result<(), DatabaseError> + Send + 'static,
+        work: impl FnOnce(&Tx) -> Result<(), DatabaseError> + Send + 'static,
     ) -> Result<(), DatabaseError> {
         self.queue(Box::new(Ask::bare(0, undoing(work), drop)), KEPT_FREE)
     }
@@ -248,8 +243,8 @@ impl Drop for Inner {
 
 /// A step that undoes the whole batch if it fails.
 fn undoing<T>(
-    work: impl FnOnce(&Tx<'_>) -> Result<T, DatabaseError>,
-) -> impl FnOnce(&Tx<'_>) -> Result<T, DatabaseError> {
+    work: impl FnOnce(&Tx) -> Result<T, DatabaseError>,
+) -> impl FnOnce(&Tx) -> Result<T, DatabaseError> {
     move |tx| work(tx).inspect_err(|error| tx.undo_all(error.clone()))
 }
 

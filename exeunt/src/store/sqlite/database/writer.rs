@@ -9,6 +9,7 @@
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::fs::File;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -32,13 +33,13 @@ const CHECKPOINT_AT: i32 = 16 * 1024;
 const CHECKPOINT_NOW: i32 = 4 * CHECKPOINT_AT;
 
 /// A transaction that is shared with others; dereferences to the connection.
-pub struct Tx<'a> {
-    connection: &'a Connection,
+pub struct Tx {
+    connection: Connection,
     changed: RefCell<Vec<SessionId>>,
     undone: RefCell<Option<DatabaseError>>,
 }
 
-impl Tx<'_> {
+impl Tx {
     /// Notes a session that this transaction changes or ends, for the near cache.
     pub(in super::super) fn announce(&self, id: SessionId) {
         self.changed.borrow_mut().push(id);
@@ -54,15 +55,15 @@ impl Tx<'_> {
     }
 }
 
-impl Deref for Tx<'_> {
+impl Deref for Tx {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
-        self.connection
+        &self.connection
     }
 }
 
-impl std::fmt::Debug for Tx<'_> {
+impl std::fmt::Debug for Tx {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tx").finish_non_exhaustive()
     }
@@ -72,7 +73,7 @@ impl std::fmt::Debug for Tx<'_> {
 pub(super) trait Job: Send {
     /// Roughly what it adds to a batch.
     fn bytes(&self) -> usize;
-    fn run(&mut self, tx: &Tx<'_>);
+    fn run(&mut self, tx: &Tx);
     fn answer(self: Box<Self>, committed: Result<(), DatabaseError>);
 }
 
@@ -87,7 +88,7 @@ pub(super) struct Ask<F, T, E, R> {
 
 impl<F, T, E, R> Ask<F, T, E, R>
 where
-    F: FnOnce(&Tx<'_>) -> Result<T, E>,
+    F: FnOnce(&Tx) -> Result<T, E>,
     R: FnOnce(Result<T, E>),
 {
     /// If it fails or panics, what it did is undone, and nothing else.
@@ -103,7 +104,7 @@ where
 
 impl<F, T, E, R> Job for Ask<F, T, E, R>
 where
-    F: FnOnce(&Tx<'_>) -> Result<T, E> + Send,
+    F: FnOnce(&Tx) -> Result<T, E> + Send,
     T: Send,
     E: From<DatabaseError> + Send,
     R: FnOnce(Result<T, E>) + Send,
@@ -112,7 +113,7 @@ where
         self.bytes
     }
 
-    fn run(&mut self, tx: &Tx<'_>) {
+    fn run(&mut self, tx: &Tx) {
         let Some(work) = self.work.take() else { return };
         let result = if self.savepoint { in_savepoint(tx, work) } else { bare(tx, work) };
         self.answer = Some(result);
@@ -130,7 +131,7 @@ where
     }
 }
 
-fn bare<T, E: From<DatabaseError>>(tx: &Tx<'_>, work: impl FnOnce(&Tx<'_>) -> Result<T, E>) -> Result<T, E> {
+fn bare<T, E: From<DatabaseError>>(tx: &Tx, work: impl FnOnce(&Tx) -> Result<T, E>) -> Result<T, E> {
     let result = caught(tx, work);
     if result.is_err() && !tx.is_undone() {
         tx.undo_all(DatabaseError::Panicked);
@@ -138,10 +139,7 @@ fn bare<T, E: From<DatabaseError>>(tx: &Tx<'_>, work: impl FnOnce(&Tx<'_>) -> Re
     result
 }
 
-fn in_savepoint<T, E: From<DatabaseError>>(
-    tx: &Tx<'_>,
-    work: impl FnOnce(&Tx<'_>) -> Result<T, E>,
-) -> Result<T, E> {
+fn in_savepoint<T, E: From<DatabaseError>>(tx: &Tx, work: impl FnOnce(&Tx) -> Result<T, E>) -> Result<T, E> {
     let begin = || tx.prepare_cached("SAVEPOINT step")?.execute([]);
     begin().map_err(|error| E::from(error.into()))?;
     let announced = tx.changed.borrow().len();
@@ -165,23 +163,30 @@ fn in_savepoint<T, E: From<DatabaseError>>(
     result
 }
 
-fn caught<T, E: From<DatabaseError>>(
-    tx: &Tx<'_>,
-    work: impl FnOnce(&Tx<'_>) -> Result<T, E>,
-) -> Result<T, E> {
+fn caught<T, E: From<DatabaseError>>(tx: &Tx, work: impl FnOnce(&Tx) -> Result<T, E>) -> Result<T, E> {
     let caught: Result<_, Box<dyn Any + Send>> = catch_unwind(AssertUnwindSafe(|| work(tx)));
     caught.unwrap_or_else(|_| Err(DatabaseError::Panicked.into()))
 }
 
 /// What the handle, the writer and the checkpointer have in common.
-#[derive(Default)]
 pub(super) struct Shared {
     sync_failed: AtomicBool,
     checkpointed: AtomicBool,
     watcher: OnceLock<Arc<dyn Watcher>>,
+    // Whoever holds a connection holds this, and drops the connection first.
+    _lock: File,
 }
 
 impl Shared {
+    pub(super) fn new(lock: File) -> Self {
+        Self {
+            sync_failed: AtomicBool::new(false),
+            checkpointed: AtomicBool::new(false),
+            watcher: OnceLock::new(),
+            _lock: lock,
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), DatabaseError> {
         if self.sync_failed.load(Ordering::Acquire) { Err(DatabaseError::SyncFailed) } else { Ok(()) }
     }
@@ -225,19 +230,14 @@ impl Workers {
         };
         connection.wal_hook(Some(hook)).map_err(std::io::Error::other)?;
         let (wake, woken) = std::sync::mpsc::sync_channel(1);
-        let helper = {
-            let shared = Arc::clone(&shared);
-            move || {
-                while woken.recv().is_ok() {
-                    checkpoint(&checkpointer, &shared);
-                    shared.checkpointed.store(true, Ordering::Release);
-                }
-            }
-        };
-        let writer = Writer { connection, shared, log_pages, wake };
+        let checkpointer = Checkpointer { connection: checkpointer, shared: Arc::clone(&shared), woken };
+        let tx = Tx { connection, changed: RefCell::default(), undone: RefCell::default() };
+        let writer = Writer { tx, shared, log_pages, wake };
         let threads = vec![
             std::thread::Builder::new().name("exeunt-writer".to_owned()).spawn(move || writer.run(jobs))?,
-            std::thread::Builder::new().name("exeunt-checkpoint".to_owned()).spawn(helper)?,
+            std::thread::Builder::new()
+                .name("exeunt-checkpoint".to_owned())
+                .spawn(move || checkpointer.run())?,
         ];
         Ok(Self { threads: Mutex::new(threads) })
     }
@@ -246,17 +246,34 @@ impl Workers {
     pub(super) fn join(&self) {
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         let this = std::thread::current().id();
+        // The last handle may die inside a closure on the writer, which cannot wait for itself, nor for the
+        // checkpointer, which waits for the writer. Both then end by themselves.
+        let on_writer = threads.iter().any(|thread| thread.thread().id() == this);
         for thread in threads.drain(..) {
-            // The last handle may die inside a closure on the writer itself, which cannot wait for its own end.
-            if thread.thread().id() != this && thread.join().is_err() {
+            if !on_writer && thread.join().is_err() {
                 tracing::error!("a database thread panicked");
             }
         }
     }
 }
 
-struct Writer {
+struct Checkpointer {
     connection: Connection,
+    shared: Arc<Shared>,
+    woken: std::sync::mpsc::Receiver<()>,
+}
+
+impl Checkpointer {
+    fn run(self) {
+        while self.woken.recv().is_ok() {
+            checkpoint(&self.connection, &self.shared);
+            self.shared.checkpointed.store(true, Ordering::Release);
+        }
+    }
+}
+
+struct Writer {
+    tx: Tx,
     shared: Arc<Shared>,
     log_pages: Arc<AtomicI32>,
     wake: std::sync::mpsc::SyncSender<()>,
@@ -285,21 +302,20 @@ impl Writer {
 
     fn commit(&self, batch: &mut [Box<dyn Job>]) -> Result<(), DatabaseError> {
         self.shared.check()?;
-        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let tx = Tx { connection: &self.connection, changed: RefCell::default(), undone: RefCell::default() };
+        self.tx.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         for job in batch {
-            job.run(&tx);
-            if let Some(error) = tx.undone.take() {
+            job.run(&self.tx);
+            if let Some(error) = self.tx.undone.take() {
                 self.roll_back();
                 return Err(DatabaseError::Undone(Arc::new(error)));
             }
         }
-        let changed = tx.changed.into_inner();
+        let changed = self.tx.changed.take();
         let watcher = self.shared.watcher.get().filter(|_| !changed.is_empty());
         if let Some(watcher) = watcher {
             watcher.changing(&changed);
         }
-        let committed = self.connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+        let committed = self.tx.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
         let committed = committed.map(drop).map_err(DatabaseError::from);
         if let Err(error) = &committed {
             self.shared.note(error);
@@ -312,8 +328,9 @@ impl Writer {
     }
 
     fn roll_back(&self) {
-        if !self.connection.is_autocommit()
-            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        self.tx.changed.take();
+        if !self.tx.is_autocommit()
+            && let Err(error) = self.tx.execute_batch("ROLLBACK")
         {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
@@ -326,7 +343,7 @@ impl Writer {
         let pages = self.log_pages.load(Ordering::Relaxed);
         let rest = self.shared.checkpointed.swap(false, Ordering::AcqRel);
         if rest || pages >= CHECKPOINT_NOW {
-            checkpoint(&self.connection, &self.shared);
+            checkpoint(&self.tx, &self.shared);
         } else if pages >= CHECKPOINT_AT {
             // Full means that it has been told already.
             let _ = self.wake.try_send(());

@@ -1,0 +1,3 @@
+//! Stores for the tests of stores.
+
+pub(crate) mod announcing;

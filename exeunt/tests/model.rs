@@ -1,0 +1,237 @@
+//! Random histories with a moving clock: each store against the memory store, answer for answer.
+//!
+//! A history that fails is made as short as it gets and printed. Its seed is kept in `model.proptest-regressions`, which
+//! is tried first from then on: commit it with the fix.
+
+mod common;
+
+use std::time::Duration;
+
+use exeunt::session::{Client, Parts};
+use exeunt::store::{Created, DEFAULT_NEAR_BYTES, Store};
+use exeunt::{Data, MemoryStore, Near, Record, SessionId, Timestamp, UserId, Verifier};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+
+use crate::common::announcing::Announcing;
+
+const SESSIONS: i64 = 6;
+const START: Timestamp = Timestamp::from_secs(1_767_225_600);
+
+/// What is done, with everything small enough that histories come back to the same sessions.
+#[derive(Clone, Debug)]
+enum Step {
+    Create { session: i64, user: i64, secret: u8, minutes: u8, limit: usize },
+    Renew { session: i64, old: u8, new: u8, minutes: u8 },
+    Save { session: i64, secret: u8, revision: u32, value: u8 },
+    Touch { session: i64, secret: u8, back: u8, minutes: u8 },
+    Destroy { session: i64 },
+    DestroyAll { user: i64, except: Option<i64> },
+    Walk { after: Option<i64>, limit: usize },
+    Purge { limit: usize },
+    Wait { minutes: u8 },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let session = || 0..SESSIONS;
+    let user = || 0..2_i64;
+    let secret = || 0..2_u8;
+    let minutes = || 0..4_u8;
+    prop_oneof![
+        6 => (session(), user(), secret(), minutes(), 0..4_usize)
+            .prop_map(|(session, user, secret, minutes, limit)| Step::Create { session, user, secret, minutes, limit }),
+        3 => (session(), secret(), secret(), minutes())
+            .prop_map(|(session, old, new, minutes)| Step::Renew { session, old, new, minutes }),
+        4 => (session(), secret(), 0..3_u32, 0..3_u8)
+            .prop_map(|(session, secret, revision, value)| Step::Save { session, secret, revision, value }),
+        4 => (session(), secret(), 0..3_u8, 0..12_u8)
+            .prop_map(|(session, secret, back, minutes)| Step::Touch { session, secret, back, minutes }),
+        2 => session().prop_map(|session| Step::Destroy { session }),
+        1 => (user(), proptest::option::of(session())).prop_map(|(user, except)| Step::DestroyAll { user, except }),
+        1 => (proptest::option::of(session()), 1..4_usize).prop_map(|(after, limit)| Step::Walk { after, limit }),
+        1 => (1..4_usize).prop_map(|limit| Step::Purge { limit }),
+        4 => minutes().prop_map(|minutes| Step::Wait { minutes }),
+    ]
+}
+
+fn minutes(number: u8) -> Duration {
+    Duration::from_secs(60) * u32::from(number)
+}
+
+fn id(session: i64) -> SessionId {
+    SessionId::from_i64(1_000 + session).expect("it is positive")
+}
+
+fn verifier(secret: u8) -> Verifier {
+    Verifier::from_bytes([secret; 32])
+}
+
+fn data(value: u8) -> Data {
+    let text = if value == 0 { "{}".to_owned() } else { format!(r#"{{"value":{value}}}"#) };
+    Data::from_json(text).expect("it is short")
+}
+
+fn record(session: i64, user: i64, secret: u8, lives: u8, now: Timestamp) -> Record {
+    Record::restore(Parts {
+        id: id(session),
+        verifier: verifier(secret),
+        previous: None,
+        user: UserId::from(user),
+        created_at: now,
+        authenticated_at: now,
+        seen_at: now,
+        expires_at: now.plus(minutes(lives)),
+        ends_at: now.plus(minutes(8)),
+        remembered: secret == 1,
+        revision: 0,
+        client: Client::new("curl/8.5.0"),
+        data: data(secret),
+    })
+}
+
+/// Takes one step and notes what the store answered. Records stand beside the text, which shows no secret.
+async fn take(store: &dyn Store, step: &Step, now: Timestamp) -> (String, Vec<Parts>) {
+    let answered = "the store answers";
+    let text = match *step {
+        Step::Create { session, user, secret, minutes, limit } => {
+            let record = record(session, user, secret, minutes, now);
+            let mut created = store.create(&record, limit).await.expect(answered);
+            if let Created::Yes { ended } = &mut created {
+                ended.sort();
+            }
+            format!("{created:?}")
+        }
+        Step::Renew { session, old, new, minutes: lives } => {
+            let (id, old, new) = (id(session), verifier(old), verifier(new));
+            let renewed = store.renew(&id, &old, &new, now, now.plus(minutes(lives))).await;
+            format!("{:?}", renewed.expect(answered))
+        }
+        Step::Save { session, secret, revision, value } => {
+            let (id, secret, data) = (id(session), verifier(secret), data(value));
+            format!("{:?}", store.save(&id, &secret, revision, &data, now).await.expect(answered))
+        }
+        Step::Touch { session, secret, back, minutes: lives } => {
+            // A node whose clock is a little behind.
+            let seen = Timestamp::from_micros(now.as_micros() - i64::from(back) * 1_000_000);
+            let (id, secret) = (id(session), verifier(secret));
+            let touched = store.touch(&id, &secret, seen, seen.plus(minutes(lives))).await.expect(answered);
+            store.ping().await.expect(answered);
+            format!("{touched:?}")
+        }
+        Step::Destroy { session } => format!("{:?}", store.destroy(&id(session)).await.expect(answered)),
+        Step::DestroyAll { user, except } => {
+            let except = except.map(id);
+            let mut ended = store.destroy_all(&UserId::from(user), except.as_ref()).await.expect(answered);
+            ended.sort();
+            format!("{ended:?}")
+        }
+        Step::Walk { after, limit } => {
+            let found = store.walk(after.map(id).as_ref(), limit, now).await.expect(answered);
+            return (String::new(), parts(found));
+        }
+        Step::Purge { limit } => {
+            // How far one step goes is the store's own affair; what all of them end is not.
+            let (mut ended, mut after) = (Vec::new(), None);
+            loop {
+                let purged = store.purge(after.as_ref(), limit, now).await.expect(answered);
+                ended.extend(purged.ended);
+                after = purged.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            ended.sort();
+            format!("{ended:?}")
+        }
+        Step::Wait { .. } => String::new(),
+    };
+    (text, Vec::new())
+}
+
+fn parts(records: Vec<Record>) -> Vec<Parts> {
+    records.into_iter().map(Record::into_parts).collect()
+}
+
+/// All that the store shows of the sessions at `now`.
+async fn shown(store: &dyn Store, now: Timestamp) -> Vec<Vec<Parts>> {
+    let mut shown = Vec::new();
+    for session in 0..SESSIONS {
+        let loaded = store.load(&id(session), now).await.expect("the store answers");
+        let at_hand = store.peek(&id(session), now);
+        assert!(at_hand.is_none() || at_hand == loaded, "at hand is what was loaded");
+        shown.push(parts(loaded.iter().map(|record| Record::clone(record)).collect()));
+    }
+    for user in 0..2 {
+        let mut listed = store.list(&UserId::from(user), now).await.expect("the store answers");
+        assert!(listed.is_sorted_by(|a, b| a.seen_at() >= b.seen_at()), "the last seen come first");
+        listed.sort_by_key(Record::id);
+        shown.push(parts(listed));
+    }
+    shown
+}
+
+/// Lives through a history on a store and on the memory store at once.
+fn compare(store: &dyn Store, history: &[Step]) -> Result<(), TestCaseError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let reference = MemoryStore::new();
+    let mut now = START;
+    runtime.block_on(async {
+        for (number, step) in history.iter().enumerate() {
+            // Between two steps a little time goes by, so that no two sessions were seen at the same instant.
+            now = now.plus(Duration::from_micros(1_001));
+            if let Step::Wait { minutes: waited } = step {
+                now = now.plus(minutes(*waited));
+            }
+            let expected = take(&reference, step, now).await;
+            prop_assert_eq!(take(store, step, now).await, expected, "step {}: {:?}", number, step);
+            let expected = shown(&reference, now).await;
+            prop_assert_eq!(shown(store, now).await, expected, "after step {}: {:?}", number, step);
+        }
+        Ok(())
+    })
+}
+
+fn histories(cases: u32) -> ProptestConfig {
+    let kept = FileFailurePersistence::Direct("tests/model.proptest-regressions");
+    ProptestConfig { cases, failure_persistence: Some(Box::new(kept)), ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(histories(200))]
+
+    #[test]
+    fn a_full_an_almost_empty_and_no_cache_tell_what_the_memory_store_tells(history in vec(step(), 1..60)) {
+        for bytes in [DEFAULT_NEAR_BYTES, 64 * 1024, 0] {
+            compare(&Near::new(Announcing::default(), bytes), &history)?;
+        }
+    }
+}
+
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use exeunt::store::sqlite::SqliteStore;
+
+    use super::*;
+
+    // Each step is synced, so that there are fewer.
+    proptest! {
+        #![proptest_config(histories(24))]
+
+        #[test]
+        fn sqlite_tells_what_the_memory_store_tells(history in vec(step(), 1..60)) {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let store = SqliteStore::open(folder.path().join("sessions.db")).expect("a fresh file opens");
+            compare(&store, &history)?;
+        }
+
+        #[test]
+        fn sqlite_behind_a_cache_tells_what_the_memory_store_tells(history in vec(step(), 1..60)) {
+            for bytes in [DEFAULT_NEAR_BYTES, 64 * 1024, 0] {
+                let folder = tempfile::tempdir().expect("a temporary folder");
+                let store = SqliteStore::open(folder.path().join("sessions.db")).expect("a fresh file opens");
+                compare(&Near::new(store, bytes), &history)?;
+            }
+        }
+    }
+}

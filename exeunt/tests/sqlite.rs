@@ -1,0 +1,364 @@
+//! The SQLite store's file: who may open it, what a write promises, what happens when the disk or a neighbour fails.
+#![cfg(feature = "sqlite")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use exeunt::store::sqlite::rusqlite::Connection;
+use exeunt::store::sqlite::{Database, DatabaseError, OpenError, SqliteStore, Tx};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn notes(folder: &TempDir) -> Database {
+    let database = Database::open(folder.path().join("notes.db")).unwrap();
+    database.migrate("notes", &["CREATE TABLE note (text TEXT NOT NULL UNIQUE) STRICT"]).unwrap();
+    database
+}
+
+async fn add(database: &Database, text: impl Into<String>) -> Result<usize, DatabaseError> {
+    let text = text.into();
+    database.write(move |tx| Ok(tx.execute("INSERT INTO note VALUES (?1)", [text])?)).await
+}
+
+fn texts(database: &Database) -> Vec<String> {
+    let read = |connection: &Connection| {
+        let mut select = connection.prepare("SELECT text FROM note ORDER BY rowid")?;
+        let rows = select.query_map([], |row| row.get(0))?;
+        Ok::<_, DatabaseError>(rows.collect::<Result<_, _>>()?)
+    };
+    database.read(read).unwrap()
+}
+
+/// Keeps the writer busy until what it returns is dropped.
+async fn hold_writer(database: &Database) -> std::sync::mpsc::Sender<()> {
+    let (release, held) = std::sync::mpsc::channel();
+    let (began, begun) = oneshot::channel();
+    let database = database.clone();
+    tokio::spawn(async move {
+        let hold = move |_: &Tx| {
+            began.send(()).unwrap();
+            let _: Result<(), _> = held.recv();
+            Ok::<_, DatabaseError>(())
+        };
+        database.write(hold).await
+    });
+    begun.await.unwrap();
+    release
+}
+
+fn open_error(path: &Path) -> OpenError {
+    match SqliteStore::open(path) {
+        Err(error) => error,
+        Ok(_) => panic!("{} was opened", path.display()),
+    }
+}
+
+#[tokio::test]
+async fn one_process_owns_a_file_by_whatever_name() {
+    let folder = folder();
+    let path = folder.path().join("a.db");
+    let store = SqliteStore::open(&path).unwrap();
+    std::os::unix::fs::symlink(&path, folder.path().join("b.db")).unwrap();
+    for name in ["a.db", "b.db", "./a.db"] {
+        let error = open_error(&folder.path().join(name));
+        assert!(matches!(error, OpenError::Locked { .. }), "{error:?}");
+        assert!(error.to_string().contains("a.db is in use"), "{error}");
+    }
+    drop(store);
+    SqliteStore::open(&path).unwrap();
+}
+
+#[test]
+fn a_file_that_is_not_ours_is_refused_and_left_as_it_was() {
+    let folder = folder();
+    let text = folder.path().join("notes.txt");
+    fs::write(
+        &text,
+        "Dear diary, this is more than a hundred bytes of text that no database begins with. ".repeat(20),
+    )
+    .unwrap();
+    let other = folder.path().join("other.db");
+    Connection::open(&other).unwrap().execute_batch("CREATE TABLE theirs (a)").unwrap();
+    let marked = folder.path().join("marked.db");
+    Connection::open(&marked)
+        .unwrap()
+        .execute_batch("PRAGMA application_id = 7; CREATE TABLE t (a)")
+        .unwrap();
+    for path in [text, other, marked] {
+        let before = fs::read(&path).unwrap();
+        let error = open_error(&path);
+        assert!(matches!(error, OpenError::Foreign { .. }), "{error:?}");
+        assert!(error.to_string().contains("name another file"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), before);
+    }
+}
+
+#[tokio::test]
+async fn a_newer_file_is_refused_and_the_version_named() {
+    let folder = folder();
+    let database = notes(&folder);
+    let two = ["CREATE TABLE x (a) STRICT", "ALTER TABLE x ADD COLUMN b"];
+    database.migrate("later", &["CREATE TABLE x (a TEXT) STRICT", "CREATE TABLE y (a TEXT) STRICT"]).unwrap();
+    let error = database.migrate("later", &two[..1]).unwrap_err();
+    assert!(matches!(error, OpenError::Newer { found: 2, known: 1, .. }), "{error:?}");
+    assert!(error.to_string().contains("run the newer version"), "{error}");
+    database.migrate("later", &two).unwrap();
+}
+
+#[tokio::test]
+async fn a_migration_that_fails_leaves_nothing_behind() {
+    let folder = folder();
+    let database = notes(&folder);
+    let steps = ["CREATE TABLE half (a TEXT) STRICT", "CREATE TABLE half (a TEXT) STRICT"];
+    let error = database.migrate("broken", &steps).unwrap_err();
+    assert!(matches!(error, OpenError::Migration { step: 2, .. }), "{error:?}");
+    database.migrate("broken", &steps[..1]).unwrap();
+}
+
+#[test]
+fn a_damaged_file_is_named_as_damaged() {
+    let folder = folder();
+    let path = folder.path().join("a.db");
+    drop(SqliteStore::open(&path).unwrap());
+    let mut bytes = fs::read(&path).unwrap();
+    // The page after the header page's 100 bytes: the list of tables.
+    bytes[100..200].fill(0xAB);
+    fs::write(&path, bytes).unwrap();
+    let error = open_error(&path);
+    assert!(matches!(error, OpenError::Corrupt { .. }), "{error:?}");
+    assert!(error.to_string().contains("is damaged"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_written_is_named_so() {
+    // Not even root may create files there.
+    let error = open_error(Path::new("/sys/exeunt.db"));
+    assert!(matches!(error, OpenError::Unwritable { .. }), "{error:?}");
+    let folder = folder();
+    let error = open_error(&folder.path().join("no/such/folder/a.db"));
+    assert!(matches!(error, OpenError::Io { .. }), "{error:?}");
+    assert!(error.to_string().contains("no/such/folder/a.db"), "{error}");
+    assert!(matches!(open_error(folder.path()), OpenError::Unwritable { .. } | OpenError::Io { .. }));
+}
+
+#[tokio::test]
+async fn nobody_else_can_read_any_of_its_files() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = folder();
+    let database = notes(&folder);
+    add(&database, "a").await.unwrap();
+    let modes: Vec<_> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name(), entry.metadata().unwrap().permissions().mode() & 0o777))
+        .collect();
+    assert_eq!(modes.len(), 4, "the file, its log, its index and its lock: {modes:?}");
+    assert!(modes.iter().all(|(_, mode)| *mode == 0o600), "{modes:?}");
+}
+
+#[tokio::test]
+async fn a_closure_that_fails_or_panics_undoes_its_own_work_alone() {
+    let folder = folder();
+    let database = notes(&folder);
+    let release = hold_writer(&database).await;
+    let failing = database.write(|tx| {
+        tx.execute("INSERT INTO note VALUES ('half')", [])?;
+        tx.execute("INSERT INTO nowhere VALUES (1)", [])?;
+        Ok::<_, DatabaseError>(())
+    });
+    let panicking = database.write(|tx| {
+        tx.execute("INSERT INTO note VALUES ('doomed')", [])?;
+        if tx.is_autocommit() { Ok::<_, DatabaseError>(()) } else { panic!("on purpose") }
+    });
+    let gather = async {
+        tokio::join!(add(&database, "before"), failing, panicking, add(&database, "after"), async {
+            tokio::task::yield_now().await;
+            drop(release);
+        })
+    };
+    let (before, failed, panicked, after, ()) = gather.await;
+    assert!(before.is_ok() && after.is_ok());
+    assert!(matches!(failed, Err(DatabaseError::Sqlite(_))), "{failed:?}");
+    assert!(matches!(panicked, Err(DatabaseError::Panicked)), "{panicked:?}");
+    assert_eq!(texts(&database), ["before", "after"]);
+}
+
+#[tokio::test]
+async fn a_closure_that_ends_the_shared_transaction_is_not_acknowledged_nor_are_its_neighbours() {
+    let folder = folder();
+    let database = notes(&folder);
+    let release = hold_writer(&database).await;
+    let ending = database.write(|tx| Ok::<_, DatabaseError>(tx.execute_batch("ROLLBACK")?));
+    let gather = async {
+        tokio::join!(add(&database, "neighbour"), ending, async {
+            tokio::task::yield_now().await;
+            drop(release);
+        })
+    };
+    let (neighbour, ended, ()) = gather.await;
+    assert!(matches!(ended, Err(DatabaseError::TransactionEnded)), "{ended:?}");
+    assert!(matches!(neighbour, Err(DatabaseError::Undone(_))), "{neighbour:?}");
+    assert!(texts(&database).is_empty());
+    add(&database, "later").await.unwrap();
+}
+
+#[tokio::test]
+async fn many_waiters_share_a_commit_and_each_gets_its_own_answer() {
+    let folder = folder();
+    let database = notes(&folder);
+    let release = hold_writer(&database).await;
+    let tasks: Vec<_> = (0..300)
+        .map(|n| {
+            let database = database.clone();
+            tokio::spawn(async move { add(&database, format!("note {}", n % 200)).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    drop(release);
+    let taken = Arc::new(AtomicUsize::new(0));
+    for task in tasks {
+        match task.await.unwrap() {
+            Ok(rows) => assert_eq!(rows, 1),
+            Err(error) => {
+                assert!(error.to_string().contains("SQLite refused"), "{error}");
+                taken.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+    assert_eq!(taken.load(Ordering::Relaxed), 100, "a taken note is refused, and nothing else");
+    assert_eq!(texts(&database).len(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_refuses_at_once_and_a_writer_that_hangs_does_so_within_the_deadline() {
+    let folder = folder();
+    let database = notes(&folder);
+    let release = hold_writer(&database).await;
+    let began = tokio::time::Instant::now();
+    let late = add(&database, "late").await;
+    assert!(matches!(late, Err(DatabaseError::Deadline)), "{late:?}");
+    assert_eq!(began.elapsed().as_secs(), 2);
+
+    // "late" still waits too.
+    let mut waiting: Vec<_> = (0..4095).map(|n| Box::pin(add(&database, format!("{n}")))).collect();
+    for write in &mut waiting {
+        assert!(poll_once(write.as_mut()).await.is_pending());
+    }
+    let refused = add(&database, "one too many").await;
+    assert!(matches!(refused, Err(DatabaseError::Busy)), "{refused:?}");
+    drop(waiting);
+    drop(release);
+    database.close();
+    assert_eq!(texts(&database).len(), 4096, "what was queued is done, whether or not anybody still waits");
+}
+
+async fn poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
+    std::future::poll_fn(|context| std::task::Poll::Ready(future.as_mut().poll(context))).await
+}
+
+#[tokio::test]
+async fn a_neighbour_that_locks_the_file_makes_writes_fail_until_it_lets_go() {
+    let folder = folder();
+    let database = notes(&folder);
+    let neighbour = Connection::open(database.path()).unwrap();
+    neighbour.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let error = add(&database, "blocked").await.unwrap_err();
+    assert!(error.is_busy(), "{error:?}");
+    assert!(error.to_string().contains("another program"), "{error}");
+    assert!(texts(&database).is_empty(), "reads go on");
+    neighbour.execute_batch("ROLLBACK").unwrap();
+    add(&database, "free").await.unwrap();
+    assert_eq!(texts(&database), ["free"]);
+}
+
+#[tokio::test]
+async fn a_full_disk_acknowledges_nothing_and_needs_no_restart() {
+    let folder = folder();
+    let database = notes(&folder);
+    add(&database, "small").await.unwrap();
+    // SQLite reports its own page limit just as it does a full disk.
+    let limit = |pages: u32| {
+        move |tx: &Tx| Ok::<_, DatabaseError>(tx.pragma_update(None, "max_page_count", pages)?)
+    };
+    database.write(limit(1)).await.unwrap();
+    let error = add(&database, "x".repeat(200_000)).await.unwrap_err();
+    assert!(error.to_string().contains("the disk is full"), "{error}");
+    database.write(limit(1_000_000)).await.unwrap();
+    add(&database, "room again").await.unwrap();
+    assert_eq!(texts(&database), ["small", "room again"]);
+}
+
+#[tokio::test]
+async fn closing_folds_the_log_into_the_file_and_keeps_everything() {
+    let folder = folder();
+    let database = notes(&folder);
+    for n in 0..100 {
+        add(&database, format!("{n}")).await.unwrap();
+    }
+    let clone = database.clone();
+    database.close();
+    assert!(matches!(add(&clone, "after").await, Err(DatabaseError::Closed)));
+    drop((database, clone));
+    let mut left: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["notes.db", "notes.db.lock"]);
+    assert_eq!(texts(&notes(&folder)).len(), 100);
+}
+
+#[tokio::test]
+async fn the_last_handle_may_die_on_the_writer_itself() {
+    let folder = folder();
+    let database = notes(&folder);
+    let path = database.path().to_owned();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (began, begun) = oneshot::channel();
+    let (first, last) = (database.clone(), database);
+    let waiting = tokio::spawn(async move {
+        let work = move |_: &Tx| {
+            began.send(()).unwrap();
+            let _: Result<(), _> = held.recv();
+            drop(last);
+            Ok::<_, DatabaseError>(())
+        };
+        first.write(work).await
+    });
+    begun.await.unwrap();
+    waiting.abort();
+    assert!(waiting.await.unwrap_err().is_cancelled());
+    drop(release);
+    // The writer ends by itself, and with it the lock goes.
+    while matches!(Database::open(&path), Err(OpenError::Locked { .. })) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_log_past_64_mib_is_folded_into_the_file_while_writes_go_on() {
+    let folder = folder();
+    let database = notes(&folder);
+    let log = folder.path().join("notes.db-wal");
+    let big = |n: u32| {
+        move |tx: &Tx| {
+            tx.execute(
+                "INSERT OR REPLACE INTO note (rowid, text) VALUES (?1, ?2)",
+                (n % 8, format!("{n}{}", "x".repeat(1_000_000))),
+            )?;
+            Ok::<_, DatabaseError>(())
+        }
+    };
+    for n in 0..400 {
+        database.write(big(n)).await.unwrap();
+    }
+    // 400 MB were written; four times the mark is where the writer itself would stop to make room.
+    let length = fs::metadata(log).unwrap().len();
+    assert!(length < 300 * 1024 * 1024, "the log has {length} bytes");
+    assert!(database.integrity().unwrap().is_empty());
+}

@@ -1,0 +1,39 @@
+//! Every law on every store, one line a store.
+
+mod common;
+
+use exeunt::store::DEFAULT_NEAR_BYTES;
+use exeunt::{MemoryStore, Near};
+
+use crate::common::announcing::Announcing;
+
+exeunt::store_laws!(memory, async || (MemoryStore::new(), ()));
+
+// A full, an almost empty and no cache tell the same truth.
+const TINY: usize = 64 * 1024;
+exeunt::store_laws!(near, async || (Near::new(Announcing::default(), DEFAULT_NEAR_BYTES), ()));
+exeunt::store_laws!(near_tiny, async || (Near::new(Announcing::default(), TINY), ()));
+exeunt::store_laws!(near_without_room, async || (Near::new(Announcing::default(), 0), ()));
+
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use exeunt::store::sqlite::SqliteStore;
+    use tempfile::TempDir;
+
+    use super::{DEFAULT_NEAR_BYTES, Near, TINY};
+
+    fn fresh() -> (SqliteStore, TempDir) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        (SqliteStore::open(folder.path().join("sessions.db")).expect("a fresh file opens"), folder)
+    }
+
+    fn near(bytes: usize) -> (Near<SqliteStore>, TempDir) {
+        let (store, folder) = fresh();
+        (Near::new(store, bytes), folder)
+    }
+
+    exeunt::store_laws!(bare, async || fresh());
+    exeunt::store_laws!(near_full, async || near(DEFAULT_NEAR_BYTES));
+    exeunt::store_laws!(near_tiny, async || near(TINY));
+    exeunt::store_laws!(near_without_room, async || near(0));
+}
