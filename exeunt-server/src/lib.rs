@@ -5,7 +5,15 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod api;
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod control;
+mod error;
+mod html;
+mod pages;
+mod proxy;
 pub mod serve;
+pub mod site;
+pub mod telemetry;

@@ -1,12 +1,243 @@
-//! Serves until told to stop. Must never answer before the store is open.
+//! Opens the store, listens, and stops without cutting anybody off.
+//!
+//! Must never take a request before the store is open, nor leave while a request is being answered within 30 s.
 
-use crate::config::Config;
+use std::convert::Infallible;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
-/// Opens the store, serves, and drains when asked to stop.
+use anyhow::Context;
+use axum::Router;
+use axum::http::Request;
+use exeunt::http::SameSite;
+use exeunt::store::sqlite::{Database, SqliteStore};
+use exeunt::{CookieConfig, Near, SessionLayer, Sessions};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tower::Service;
+
+use crate::accounts::{Accounts, Hasher};
+use crate::admin::Admin;
+use crate::app;
+use crate::config::{self, Config};
+use crate::control::{ControlError, ControlSocket};
+use crate::proxy::Peer;
+use crate::site::{AppState, Site};
+use crate::telemetry;
+
+/// How long a client may take to send the head of a request, or to leave a connection idle.
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// How long requests may take to finish when the server stops.
+const DRAIN_WITHIN: Duration = Duration::from_secs(30);
+/// When no connection can be accepted, mostly for want of file descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+/// What a shell says of a program that `SIGINT` ended.
+const EXIT_INTERRUPTED: i32 = 130;
+
+/// Serves until `SIGTERM` or `SIGINT`, then drains. A second signal ends the process at once.
+///
+/// Says on standard output, not in the log, where it listens and, while there is no account, the set-up link.
 ///
 /// # Errors
 ///
-/// If it could not start.
-pub async fn serve(_config: Config) -> anyhow::Result<()> {
-    anyhow::bail!("serving is not built in yet")
+/// If it could not start: the message says why and what to do.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    telemetry::init(config.log_format, &config.log)?;
+    config.check_to_serve()?;
+    for notice in config.notices() {
+        match notice.is_warning {
+            true => tracing::warn!(event = "notice", "{notice}"),
+            false => tracing::info!(event = "notice", "{notice}"),
+        }
+    }
+    let mut signals = Signals::new()?;
+    // Before the store, so that a taken port leaves no new file behind.
+    let listener = TcpListener::bind(config.listen).await;
+    let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let bound = listener.local_addr()?;
+
+    let database = Database::open(&config.store)?;
+    let store = Near::new(SqliteStore::over(database.clone())?, config.near_cache_bytes);
+    let accounts = Accounts::open(database.clone(), Hasher::new()?)?;
+    let sessions = Sessions::new(store).lifetime(config.lifetime()).limit(config.sessions_per_account);
+    let purging = tokio::spawn(sessions.clone().keep_purged());
+    let admin = Admin::new(accounts.clone(), sessions.clone(), database.clone(), config.public_url_at(bound));
+    let app = app::router(state(&config, bound, sessions.clone(), accounts.clone())?);
+
+    let socket = ControlSocket::bind(&database);
+    announce(&config, bound, &sessions, &accounts).await?;
+    let (stop, stopping) = watch::channel(false);
+    let commands = tokio::spawn(answer_commands(socket, admin, stopping.clone()));
+    let serving = tokio::spawn(accept(listener, app, stopping));
+    tracing::info!(event = "started", address = %bound, store = %config.store.display(), "serving");
+    let signal = signals.next().await;
+    tracing::info!(event = "stopping", signal, "no more requests are taken");
+    tokio::spawn(async move {
+        signals.next().await;
+        tracing::warn!(event = "stopped_at_once", "a second signal: what was under way is cut off");
+        std::process::exit(EXIT_INTERRUPTED);
+    });
+    stop.send_replace(true);
+    serving.await?;
+    // A command that is not answered by now hears that nothing is known.
+    let _ = tokio::time::timeout(DRAIN_WITHIN, commands).await;
+    purging.abort();
+    // It waits for the disk.
+    tokio::task::spawn_blocking(move || database.close()).await?;
+    tracing::info!(event = "stopped", "the store is closed");
+    Ok(())
+}
+
+/// Commands reach this server while it owns the file. Without the socket people can still log in and out.
+async fn answer_commands(
+    socket: Result<ControlSocket, ControlError>,
+    admin: Admin,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let outcome = match socket {
+        Ok(socket) => socket
+            .serve(admin, async move { stopped(&mut stopping).await })
+            .await
+            .map_err(anyhow::Error::from),
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = outcome {
+        let error: &(dyn std::error::Error + 'static) = error.as_ref();
+        tracing::warn!(event = "no_control_socket", error, "commands cannot reach this server");
+    }
+}
+
+fn state(
+    config: &Config,
+    bound: SocketAddr,
+    sessions: Sessions,
+    accounts: Accounts,
+) -> anyhow::Result<AppState> {
+    let site = Arc::new(Site::new(config, sessions.now())?);
+    let url = config.public_url_at(bound);
+    let layer = SessionLayer::new(sessions).cookie(cookie(config))?.trust_origin(url.origin())?;
+    Ok(AppState { layer, accounts, site })
+}
+
+fn cookie(config: &Config) -> CookieConfig {
+    let cookie = CookieConfig::default().name(config.cookie_name()).secure(config.cookie_is_secure());
+    let cookie = cookie.same_site(match config.cookie_same_site {
+        config::SameSite::Lax => SameSite::Lax,
+        config::SameSite::Strict => SameSite::Strict,
+    });
+    match &config.cookie_domain {
+        Some(domain) => cookie.domain(domain),
+        None => cookie,
+    }
+}
+
+/// Tells the one who started the server how to reach it.
+async fn announce(
+    config: &Config,
+    bound: SocketAddr,
+    sessions: &Sessions,
+    accounts: &Accounts,
+) -> anyhow::Result<()> {
+    let mut text = String::new();
+    if accounts.is_empty()? {
+        let secret = accounts.new_setup_link(sessions.now()).await?;
+        let origin = config.public_url_at(bound);
+        text = format!(
+            "There is no account yet. To create the first administrator, open within 15 minutes:\n\n    \
+             {origin}/setup?secret={}\n\n",
+            secret.expose()
+        );
+    }
+    let mut out = std::io::stdout().lock();
+    // Nobody may be reading, and the server is of use all the same.
+    let _ = writeln!(out, "{text}listening on http://{bound}").and_then(|()| out.flush());
+    Ok(())
+}
+
+/// The signals that stop the server.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Accepts connections until `stopping`, then waits for what is under way.
+async fn accept(listener: TcpListener, app: Router, mut stopping: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    connections.spawn(connection(stream, peer, app.clone(), stopping.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(event = "accept_failed", error = &error as &dyn std::error::Error, "not accepted");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+            () = stopped(&mut stopping) => break,
+        }
+    }
+    drop(listener);
+    let open = connections.len();
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN_WITHIN, drained).await.is_err() {
+        tracing::warn!(event = "drain_cut", connections = connections.len(), "requests cut off after 30 s");
+    }
+    tracing::info!(event = "drained", connections = open, "all requests answered");
+}
+
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // An error says that the sender is gone, which is as good as a stop.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+/// Answers the requests of one connection.
+async fn connection(stream: TcpStream, peer: SocketAddr, app: Router, mut stopping: watch::Receiver<bool>) {
+    // Answers are small and whole: waiting for more to send only delays them.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        let mut app = app.clone();
+        async move { Ok::<_, Infallible>(app.call(request).await.unwrap_or_else(|never| match never {})) }
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let outcome = tokio::select! {
+        outcome = connection.as_mut() => outcome,
+        () = stopped(&mut stopping) => {
+            // Closes a connection that is idle or was never used, and the others after the answer.
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(
+            event = "connection_failed",
+            error = &error as &dyn std::error::Error,
+            "connection failed"
+        );
+    }
 }

@@ -1,0 +1,138 @@
+//! What goes wrong, in the form that the one who asked can read.
+//!
+//! Must never show a cause: what a person can do about it is here, the rest is in the log (R40).
+
+use std::any::Any;
+
+use axum::body::HttpBody;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use exeunt::http::problem;
+
+use crate::html::{Action, Message, Who, page};
+
+const PROBLEM: &str = "application/problem+json";
+
+/// There is a session, but nothing under this path.
+pub(crate) async fn not_found() -> Response {
+    StatusCode::NOT_FOUND.into_response()
+}
+
+/// Gives every bare refusal, of whatever layer or route, a problem document (RFC 9457).
+pub(crate) async fn explain(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    let empty = response.body().size_hint().exact() == Some(0);
+    let bare = empty && !response.headers().contains_key(header::CONTENT_TYPE);
+    match bare && (status.is_client_error() || status.is_server_error()) {
+        true => dressed_as(response, refused(status)),
+        false => response,
+    }
+}
+
+/// Gives people a page where programs get a problem document.
+///
+/// Somebody browses if they name `text/html` and did not ask the API; `*/*` does not count.
+pub(crate) async fn for_people(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let browses = names_html(request.headers()) && path != "/api" && !path.starts_with("/api/");
+    let response = next.run(request).await;
+    let is_problem = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == PROBLEM);
+    if !browses || !is_problem {
+        return response;
+    }
+    let status = response.status();
+    let who = response.extensions().get::<Who>().map(|Who(name)| name.as_str());
+    let message = Message { title: title(status), text: advice(status), who, action: Action::Home };
+    let page = page(status, &message);
+    dressed_as(response, page)
+}
+
+/// A handler panicked: the client hears that it was not their fault, and the server lives on.
+pub(crate) fn panicked(cause: Box<dyn Any + Send>) -> Response {
+    let text = cause.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| cause.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+    tracing::error!(event = "panic", message = text, "a handler panicked");
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    problem(status, title(status))
+}
+
+/// A body that could not be taken in.
+pub(crate) fn body_refused(error: &axum::Error) -> Response {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<http_body_util::LengthLimitError>() {
+            return refused(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        cause = error.source();
+    }
+    refused(StatusCode::BAD_REQUEST)
+}
+
+/// A body that took too long.
+pub(crate) fn body_too_slow() -> Response {
+    let mut response = refused(StatusCode::REQUEST_TIMEOUT);
+    // What is left of the body would be read as the next request.
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// A refusal with the one text of its status.
+pub(crate) fn refused(status: StatusCode) -> Response {
+    problem(status, title(status))
+}
+
+fn names_html(headers: &HeaderMap) -> bool {
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accept.flat_map(|value| value.split(',')).any(|range| {
+        range.split(';').next().is_some_and(|range| range.trim().eq_ignore_ascii_case("text/html"))
+    })
+}
+
+/// `new` in place of `old`, with what else was said, such as `Allow`, `Retry-After` and cookies.
+fn dressed_as(old: Response, mut new: Response) -> Response {
+    let (old, _) = old.into_parts();
+    let stays = |name: &HeaderName| name == header::CONTENT_TYPE || name == header::CONTENT_LENGTH;
+    for name in old.headers.keys().filter(|name| !stays(name)) {
+        new.headers_mut().remove(name);
+        for value in old.headers.get_all(name) {
+            new.headers_mut().append(name, value.clone());
+        }
+    }
+    *new.extensions_mut() = old.extensions;
+    new
+}
+
+fn title(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::BAD_REQUEST => "The request cannot be understood",
+        StatusCode::UNAUTHORIZED => "Not logged in",
+        StatusCode::FORBIDDEN => "Not allowed",
+        StatusCode::NOT_FOUND => "Not found",
+        StatusCode::METHOD_NOT_ALLOWED => "Method not allowed",
+        StatusCode::REQUEST_TIMEOUT => "The request took too long",
+        StatusCode::CONFLICT => "Somebody else was faster",
+        StatusCode::PAYLOAD_TOO_LARGE => "Too large",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "Unsupported media type",
+        StatusCode::UNPROCESSABLE_ENTITY => "Something is missing or malformed",
+        StatusCode::TOO_MANY_REQUESTS => "Too many tries",
+        StatusCode::SERVICE_UNAVAILABLE => "Not available just now",
+        _ => "Something went wrong",
+    }
+}
+
+fn advice(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::FORBIDDEN => "This request came from another site, so nothing was done.",
+        StatusCode::NOT_FOUND => "There is nothing at this address.",
+        StatusCode::SERVICE_UNAVAILABLE => {
+            "The server cannot reach what it needs to answer. Nothing is known to be lost: try again in a moment."
+        }
+        status if status.is_server_error() => {
+            "The server made a mistake, and has made a note of it. Try again."
+        }
+        _ => "Nothing was done. Go back and try again.",
+    }
+}

@@ -1,0 +1,73 @@
+//! What the routes work on, and what the server knows about itself: its address, its proxies, its answers to choose.
+//!
+//! Must never take its address from a request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::http::status::InvalidStatusCode;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use exeunt::{SessionLayer, Timestamp};
+
+use crate::accounts::Accounts;
+use crate::config::{Config, PublicUrl};
+use crate::proxy::{Peer, Proxies};
+
+/// Not for the subdomains: they are not this server's to speak for.
+const TWO_YEARS: HeaderValue = HeaderValue::from_static("max-age=63072000");
+
+/// What the routes work on. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AppState {
+    /// Sessions with the cookie that carries them.
+    pub layer: SessionLayer,
+    /// Who may log in.
+    pub accounts: Accounts,
+    /// What the server knows about itself.
+    pub site: Arc<Site>,
+}
+
+/// What the server knows about itself.
+#[derive(Debug)]
+pub struct Site {
+    /// Where people reach it, if that was configured.
+    pub(crate) public_url: Option<String>,
+    /// Whether the session cookie goes over https alone.
+    pub(crate) secure_cookie: bool,
+    /// R46: `Strict-Transport-Security`, with an https public URL.
+    pub(crate) transport_security: Option<HeaderValue>,
+    /// What a logout that could not be confirmed answers.
+    pub(crate) logout_failure_status: StatusCode,
+    /// The proxies whose word counts.
+    pub(crate) proxies: Proxies,
+    /// Tells this run's request ids from another's.
+    pub(crate) started: Timestamp,
+    /// How many requests got an id.
+    pub(crate) requests: AtomicU64,
+}
+
+impl Site {
+    pub(crate) fn new(config: &Config, started: Timestamp) -> Result<Self, InvalidStatusCode> {
+        let https = config.public_url.as_ref().is_some_and(PublicUrl::is_https);
+        Ok(Self {
+            public_url: config.public_url.as_ref().map(ToString::to_string),
+            secure_cookie: config.cookie_is_secure(),
+            transport_security: https.then_some(TWO_YEARS),
+            logout_failure_status: StatusCode::from_u16(config.logout_failure_status)?,
+            proxies: Proxies::new(config.trusted_proxies.clone()),
+            started,
+            requests: AtomicU64::new(0),
+        })
+    }
+
+    /// An id to find a request's lines in the log by. Not a secret.
+    pub(crate) fn request_id(&self, peer: Option<Peer>, headers: &HeaderMap) -> HeaderValue {
+        let given = peer.and_then(|Peer(address)| self.proxies.request_id(address.ip(), headers));
+        if let Some(id) = given {
+            return id.clone();
+        }
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{:x}-{number}", self.started.as_micros());
+        HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("-"))
+    }
+}
