@@ -1,0 +1,8 @@
+//! The built program over TCP: real processes, real files, nothing replaced.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod crash;
+mod main_job;
+mod pages;
+mod support;
+mod transcript;
