@@ -158,7 +158,8 @@ fn router(admin: Admin) -> Router {
 }
 
 async fn run(State(admin): State<Admin>, Json(command): Json<Command>) -> Response {
-    let span = tracing::info_span!("operator", by = "control_socket");
+    // Every line that the command logs says by whom and why (R20).
+    let span = tracing::info_span!("operator", by = "control_socket", command = command.name());
     // In a task of its own: a command that hangs up does not stop what it asked for half-way.
     let done = tokio::spawn(async move { admin.run(command).await }.instrument(span)).await;
     match done {

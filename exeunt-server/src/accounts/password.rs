@@ -201,6 +201,9 @@ mod tests {
     use std::sync::mpsc;
     use std::task::Poll;
 
+    use tokio::sync::oneshot;
+    use tokio::task::JoinHandle;
+
     use super::*;
 
     const CHEAP: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
@@ -209,15 +212,19 @@ mod tests {
         Hasher::with(CHEAP, at_work, waiting).unwrap()
     }
 
-    /// A job that stays at work until its sender is dropped.
-    fn long_job(hasher: &Hasher) -> (mpsc::Sender<()>, impl Future<Output = Result<(), HashError>> + use<>) {
+    /// Puts a job to work that stays until its sender is dropped. Ready once it is at work.
+    async fn long_job(hasher: &Hasher) -> (mpsc::Sender<()>, JoinHandle<Result<(), HashError>>) {
         let (hold, held) = mpsc::channel();
+        let (started, at_work) = oneshot::channel();
         let hasher = hasher.clone();
         let job = move |_: &Argon2<'static>| {
+            let _ = started.send(());
             let _ = held.recv();
             Ok(())
         };
-        (hold, async move { hasher.work(job).await })
+        let done = tokio::spawn(async move { hasher.work(job).await });
+        at_work.await.unwrap();
+        (hold, done)
     }
 
     fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
@@ -284,11 +291,7 @@ mod tests {
     async fn no_more_are_at_work_than_cores_and_no_more_wait_than_may() {
         // R34
         let hasher = hasher(1, 1);
-        let (hold, at_work) = long_job(&hasher);
-        let at_work = tokio::spawn(at_work);
-        while hasher.0.at_work.available_permits() > 0 {
-            tokio::task::yield_now().await;
-        }
+        let (hold, at_work) = long_job(&hasher).await;
         let mut waiting = Box::pin(hasher.hash("waits"));
         assert!(poll_once(&mut waiting).is_pending());
         assert!(matches!(hasher.hash("one too many").await, Err(HashError::Busy)));
@@ -302,11 +305,7 @@ mod tests {
     #[tokio::test]
     async fn who_hangs_up_leaves_the_queue_at_once_and_the_core_when_the_work_is_done() {
         let hasher = hasher(1, 1);
-        let (hold, at_work) = long_job(&hasher);
-        let at_work = tokio::spawn(at_work);
-        while hasher.0.at_work.available_permits() > 0 {
-            tokio::task::yield_now().await;
-        }
+        let (hold, at_work) = long_job(&hasher).await;
         at_work.abort();
         assert!(at_work.await.unwrap_err().is_cancelled());
         assert_eq!(hasher.0.at_work.available_permits(), 0, "its thread is still busy");

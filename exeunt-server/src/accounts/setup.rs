@@ -103,15 +103,50 @@ impl Accounts {
         let secret = SetupSecret::parse(secret).ok_or(AccountError::SetupInvalid)?;
         let name = Name::new(name)?;
         let password = self.new_hash(password).await?;
-        let redeem = move |tx: &Tx| {
-            let verifier = sqlite::setup_link(tx, now)?.ok_or(AccountError::SetupInvalid)?;
-            if !secret.is(verifier) {
-                return Err(AccountError::SetupInvalid);
-            }
-            sqlite::drop_setup_link(tx)?;
-            let made = sqlite::insert(tx, name.as_str(), name.folded(), &password, true, now)?;
-            made.ok_or(AccountError::SetupInvalid)
-        };
+        let redeem = move |tx: &Tx| redeem(tx, &secret, &name, &password, now);
         self.write(redeem).await.inspect(events::added)
+    }
+}
+
+/// One step: the link is there, is this one, and is used up by making the account.
+fn redeem(
+    tx: &Tx,
+    secret: &SetupSecret,
+    name: &Name,
+    password: &str,
+    now: Timestamp,
+) -> Result<Account, AccountError> {
+    let verifier = sqlite::setup_link(tx, now)?.ok_or(AccountError::SetupInvalid)?;
+    if !secret.is(verifier) {
+        return Err(AccountError::SetupInvalid);
+    }
+    sqlite::drop_setup_link(tx)?;
+    let made = sqlite::insert(tx, name.as_str(), name.folded(), password, true, now)?;
+    made.ok_or(AccountError::SetupInvalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use exeunt::store::sqlite::Database;
+
+    use super::super::Hasher;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_link_that_was_replaced_while_the_password_was_being_hashed_makes_no_account() {
+        // R43
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path().join("a.db")).unwrap();
+        let accounts = Accounts::open(database, Hasher::new().unwrap()).unwrap();
+        let now = Timestamp::from_secs(1_767_225_600);
+        let (old, new) =
+            (accounts.new_setup_link(now).await.unwrap(), accounts.new_setup_link(now).await.unwrap());
+        let with = async |secret: SetupSecret| {
+            let name = Name::new("alice").unwrap();
+            accounts.write(move |tx| redeem(tx, &secret, &name, "phc", now)).await
+        };
+        assert!(matches!(with(old).await, Err(AccountError::SetupInvalid)));
+        assert!(accounts.is_empty().unwrap());
+        assert!(with(new).await.unwrap().admin);
     }
 }

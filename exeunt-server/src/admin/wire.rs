@@ -27,6 +27,26 @@ pub enum Command {
     Check,
 }
 
+impl Command {
+    /// As the log names it: like the words on the command line.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::AccountAdd { .. } => "account add",
+            Self::AccountList => "account list",
+            Self::AccountDisable { .. } => "account disable",
+            Self::AccountEnable { .. } => "account enable",
+            Self::AccountPassword { .. } => "account password",
+            Self::AccountRemove { .. } => "account remove",
+            Self::SetupLink => "account setup-link",
+            Self::SessionList { .. } => "session list",
+            Self::SessionEnd { .. } => "session end",
+            Self::SessionEndAll { .. } => "session end-all",
+            Self::Check => "check",
+        }
+    }
+}
+
 /// A password on its way to being hashed. No Clone or Display; Debug prints `NewPassword(..)`.
 #[derive(Serialize, Deserialize)]
 pub struct NewPassword(String);
