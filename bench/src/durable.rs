@@ -23,7 +23,7 @@ pub(crate) fn logouts(folder: &Path, count: usize, waiting: usize, round: usize)
     let chosen = tokens.iter().skip(LARGE_USERS * LARGE + round).step_by(step).take(count);
     let chosen: Arc<Vec<_>> = Arc::new(shuffled(chosen.map(|token| Token::parse(token)).collect()));
     let sessions = open(folder)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let began = Instant::now();
     let mut took: Vec<Duration> = runtime.block_on(async {
         let next = Arc::new(AtomicUsize::new(0));
@@ -92,7 +92,7 @@ fn shuffled<T>(mut items: Vec<T>) -> Vec<T> {
 /// Ends all sessions of each user who has 100. Prints: median and longest in milliseconds.
 pub(crate) fn destroy_all(folder: &Path) -> Result<()> {
     let sessions = open(folder)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut took = Vec::new();
     for number in 0..LARGE_USERS {
         let user = user(number * LARGE);

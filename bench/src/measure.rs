@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use exeunt::store::DEFAULT_NEAR_BYTES;
 
@@ -147,75 +147,70 @@ impl Bench<'_> {
     /// The rows of protected requests, and what the near cache takes.
     fn requests(&self) -> Result<(Vec<Row>, NearBytes)> {
         let all = self.options.sessions;
-        let mut rows = Vec::new();
+        let mut rows = vec![self.spread()?];
+        let (row, without_cache) = self.uniform("uniform over all, no cache", 0)?;
+        rows.push(row);
+        let (row, _) = self.uniform("uniform over all, default cache", DEFAULT_NEAR_BYTES)?;
+        rows.push(row);
 
-        say("requests spread over 10,000 sessions");
-        let mut pair = self.start(DEFAULT_NEAR_BYTES)?;
-        // Each is touched once, a thirtieth of them in each of the last 30 seconds: as busy people leave them behind.
-        let slice = HOT / 30;
-        for second in 0..31 {
-            let now = self.made.last + TOUCH + SECOND * i64::try_from(second)?;
-            pair.tell(&format!("set {now}"))?;
-            let requests = slice.min(HOT - (second * slice).min(HOT)).max(CONNECTIONS);
-            pair.send(pair.protected, requests, &format!("spread {HOT} {}", second * slice))?;
-        }
-        rows.push(self.row("spread over 10,000, default cache", &mut pair, self.options.requests, |_| {
-            format!("spread {HOT} 0")
-        })?);
-        pair.stop()?;
-
-        say("requests uniform over all sessions, no cache");
-        let mut pair = self.start(0)?;
-        pair.tell(&format!("hold {}", self.made.first))?;
-        let without_cache = pair.growth(all)?;
-        rows.push(self.row("uniform over all, no cache", &mut pair, self.options.requests, |pair| {
-            format!("uniform {pair} 0")
-        })?);
-        pair.stop()?;
-
-        say("requests uniform over all sessions, default cache");
-        let mut pair = self.start(DEFAULT_NEAR_BYTES)?;
-        pair.tell(&format!("hold {}", self.made.first))?;
-        pair.send(pair.protected, all, "once 0 0")?;
-        rows.push(self.row("uniform over all, default cache", &mut pair, self.options.requests, |pair| {
-            format!("uniform {pair} 0")
-        })?);
-        pair.stop()?;
-
-        say("requests uniform over all sessions, a cache that holds them");
         let mut pair = self.start(all * 600)?;
         pair.tell(&format!("hold {}", self.made.first))?;
         let with_cache = pair.growth(all)?;
-        rows.push(self.row(
-            "uniform over all, a cache that holds them",
-            &mut pair,
-            self.options.requests,
-            |pair| format!("uniform {pair} 0"),
-        )?);
+        let what = "uniform over all, a cache that holds them";
+        let uniform = |number| format!("uniform {number} 0");
+        rows.push(self.row(what, Some(1.4), &mut pair, self.options.requests, uniform)?);
         let cache = numbers(&pair.server.ask("cache")?)?;
-        let (held, bytes) = (cache.first().copied().unwrap_or(0.0), cache.get(1).copied().unwrap_or(0.0));
-        ensure!(held as usize == all, "the cache holds {held} of {all} sessions");
+        let [held, bytes] = cache.as_slice() else { bail!("the cache tells two numbers") };
+        ensure!(*held == all as f64, "the cache holds {held} of {all} sessions");
         let near = NearBytes { counted: bytes / held, grown: (with_cache - without_cache) / held };
 
-        say("the same, each request due a touch");
-        let requests = self.options.requests.min(all / (self.options.pairs + 1));
         pair.tell(&format!("hold {}", self.made.last + TOUCH + SECOND))?;
-        rows.push(self.row("the same, and every request is due a touch", &mut pair, requests, |pair| {
-            format!("once 0 {}", pair * requests)
-        })?);
+        let requests = self.options.requests.min(all / (self.options.pairs + 1));
+        let once = |number| format!("once 0 {}", number * requests);
+        rows.push(self.row("the same, and every request is due a touch", None, &mut pair, requests, once)?);
         pair.stop()?;
         Ok((rows, near))
+    }
+
+    /// Requests to the sessions of 10,000 busy people, while the clock runs.
+    fn spread(&self) -> Result<Row> {
+        let mut pair = self.start(DEFAULT_NEAR_BYTES)?;
+        // Each was seen some time in the last 30 seconds, a thirtieth of them in each, so that touches come evenly.
+        let slice = HOT.div_ceil(30);
+        for second in 0..30 {
+            let now = self.made.last + TOUCH + SECOND * i64::try_from(second)?;
+            pair.tell(&format!("set {now}"))?;
+            pair.send(pair.protected, slice, &format!("spread {HOT} {}", second * slice))?;
+        }
+        let hot = |_| format!("spread {HOT} 0");
+        let what = "spread over 10,000, default cache";
+        let row = self.row(what, Some(1.25), &mut pair, self.options.requests, hot)?;
+        pair.stop()?;
+        Ok(row)
+    }
+
+    /// Requests to any session at random, while no touch is due; and how much the server grew by reading all once.
+    fn uniform(&self, what: &str, near: usize) -> Result<(Row, f64)> {
+        let mut pair = self.start(near)?;
+        pair.tell(&format!("hold {}", self.made.first))?;
+        let growth = pair.growth(self.options.sessions)?;
+        let uniform = |number| format!("uniform {number} 0");
+        let row = self.row(what, None, &mut pair, self.options.requests, uniform)?;
+        pair.stop()?;
+        Ok((row, growth))
     }
 
     /// So many pairs of windows, bare and protected, each first in turn.
     fn row(
         &self,
         what: &str,
+        goal: Option<f64>,
         pair: &mut Pair,
         requests: usize,
         choice: impl Fn(usize) -> String,
     ) -> Result<Row> {
-        let mut row = Row { what: what.to_owned(), ..Row::default() };
+        say(what);
+        let mut row = Row { what: what.to_owned(), goal, ..Row::default() };
         // One of each goes before and is not counted.
         pair.window(pair.bare, requests.min(20_000), "spread 10000 0")?;
         for number in 0..self.options.pairs {
@@ -228,7 +223,7 @@ impl Bench<'_> {
                 (pair.window(pair.bare, requests, &choice)?, protected)
             };
             println!(
-                "    {what}: bare {:.2} us, protected {:.2} us, {:.3}",
+                "    bare {:.2} us, protected {:.2} us, {:.3}",
                 bare.cpu,
                 protected.cpu,
                 protected.cpu / bare.cpu

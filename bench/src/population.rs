@@ -66,7 +66,7 @@ pub(crate) fn make(folder: &Path, sessions: usize) -> Result<()> {
     if store.exists() {
         bail!("{} is there already", store.display());
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let began = Instant::now();
     let written = runtime.block_on(log_in(&store, &tokens, sessions))?;
     println!("{written} {:.0}", written as f64 / began.elapsed().as_secs_f64());
