@@ -1,2 +1,7 @@
-//! stub
-fn main() {}
+//! The program `exeunt`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    exeunt_server::cli::main(std::env::args_os())
+}

@@ -1,6 +1,6 @@
 //! What a session is: values and time.
 //!
-//! Must never do I/O, know HTTP, or make a [`Record`] other than by [`Record::new`] at login.
+//! Must never do I/O, know HTTP, or make a [`Record`] other than by `Record::new` at login.
 
 mod clock;
 mod data;

@@ -213,6 +213,7 @@ pub trait Watcher: Send + Sync + 'static {
 
 /// A store that announces its changes, so that a near cache can stand in front of it.
 pub trait Announce: Store {
-    /// From now on tells `watcher` of every change.
-    fn announce_to(&self, watcher: Arc<dyn Watcher>);
+    /// From now on tells `watcher` of every change. `false`: it cannot, because it tells another already.
+    #[must_use]
+    fn announce_to(&self, watcher: Arc<dyn Watcher>) -> bool;
 }

@@ -39,8 +39,9 @@ impl Endless {
 }
 
 impl Announce for Endless {
-    fn announce_to(&self, watcher: Arc<dyn Watcher>) {
+    fn announce_to(&self, watcher: Arc<dyn Watcher>) -> bool {
         *self.watcher.lock().expect("no test panics in here") = Some(watcher);
+        true
     }
 }
 

@@ -36,4 +36,11 @@ mod sqlite {
     exeunt::store_laws!(near_full, async || near(DEFAULT_NEAR_BYTES));
     exeunt::store_laws!(near_tiny, async || near(TINY));
     exeunt::store_laws!(near_without_room, async || near(0));
+
+    // The file tells one cache of its changes; a second that believed it was told would revive what ended.
+    exeunt::store_laws!(second_near, async || {
+        let (store, folder) = fresh();
+        let first = Near::new(store.clone(), DEFAULT_NEAR_BYTES);
+        (Near::new(store, DEFAULT_NEAR_BYTES), (first, folder))
+    });
 }

@@ -487,3 +487,454 @@ impl Housekeeping {
         (self.running >= self.hold_until).then_some((self.after, self.now))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::auth::{ErrorKind, UsersError};
+    use crate::session::ManualClock;
+    use crate::store::{MemoryStore, StoreError, async_trait};
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    type Log = Arc<Mutex<Vec<&'static str>>>;
+
+    /// The memory store, which writes down what it is asked and can be made to fail at one of it.
+    #[derive(Debug, Default)]
+    struct Watched {
+        store: MemoryStore,
+        log: Log,
+        failing: Arc<Mutex<Option<&'static str>>>,
+        stale: AtomicUsize,
+    }
+
+    impl Watched {
+        fn asked(&self, what: &'static str) -> Result<(), StoreError> {
+            self.log.lock().unwrap().push(what);
+            match *self.failing.lock().unwrap() {
+                Some(failing) if failing == what => Err(StoreError::new("watched", "it was made to fail")),
+                _ => Ok(()),
+            }
+        }
+    }
+
+    #[async_trait]
+    impl Store for Watched {
+        async fn create(&self, record: &Record, limit: usize) -> Result<Created, StoreError> {
+            self.asked("create")?;
+            self.store.create(record, limit).await
+        }
+
+        async fn load(&self, id: &SessionId, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+            self.asked("load")?;
+            self.store.load(id, now).await
+        }
+
+        async fn renew(
+            &self,
+            id: &SessionId,
+            old: &Verifier,
+            new: &Verifier,
+            now: Timestamp,
+            expires_at: Timestamp,
+        ) -> Result<bool, StoreError> {
+            self.asked("renew")?;
+            self.store.renew(id, old, new, now, expires_at).await
+        }
+
+        async fn save(
+            &self,
+            id: &SessionId,
+            verifier: &Verifier,
+            revision: u32,
+            data: &Data,
+            now: Timestamp,
+        ) -> Result<Saved, StoreError> {
+            self.asked("save")?;
+            if self.stale.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+            {
+                // Somebody else is faster.
+                let theirs = Data::from_json(format!(r#"{{"theirs":{revision}}}"#)).unwrap();
+                let saved = self.store.save(id, verifier, revision, &theirs, now).await?;
+                assert_eq!(saved, Saved::At(revision + 1));
+            }
+            self.store.save(id, verifier, revision, data, now).await
+        }
+
+        async fn touch(
+            &self,
+            id: &SessionId,
+            verifier: &Verifier,
+            now: Timestamp,
+            expires_at: Timestamp,
+        ) -> Result<bool, StoreError> {
+            self.asked("touch")?;
+            self.store.touch(id, verifier, now, expires_at).await
+        }
+
+        async fn destroy(&self, id: &SessionId) -> Result<bool, StoreError> {
+            self.asked("destroy")?;
+            self.store.destroy(id).await
+        }
+
+        async fn destroy_all(
+            &self,
+            user: &UserId,
+            except: Option<&SessionId>,
+        ) -> Result<Vec<SessionId>, StoreError> {
+            self.asked("destroy_all")?;
+            self.store.destroy_all(user, except).await
+        }
+
+        async fn list(&self, user: &UserId, now: Timestamp) -> Result<Vec<Record>, StoreError> {
+            self.store.list(user, now).await
+        }
+
+        async fn walk(
+            &self,
+            after: Option<&SessionId>,
+            limit: usize,
+            now: Timestamp,
+        ) -> Result<Vec<Record>, StoreError> {
+            self.store.walk(after, limit, now).await
+        }
+
+        async fn purge(
+            &self,
+            after: Option<&SessionId>,
+            limit: usize,
+            now: Timestamp,
+        ) -> Result<Purged, StoreError> {
+            self.asked("purge")?;
+            self.store.purge(after, limit, now).await
+        }
+
+        async fn ping(&self) -> Result<(), StoreError> {
+            self.store.ping().await
+        }
+    }
+
+    /// What the accounts say when asked whether the credentials are still current.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Current {
+        Yes,
+        No,
+        NoAnswer,
+    }
+
+    struct Alice {
+        log: Log,
+        current: Current,
+    }
+
+    impl Users for Alice {
+        type Credentials = &'static str;
+
+        async fn verify(&self, password: &'static str) -> Result<Option<Verified>, UsersError> {
+            self.log.lock().unwrap().push("verify");
+            Ok((password == "right").then(|| Verified::new(UserId::from(1), 0).named("alice")))
+        }
+
+        async fn is_current(&self, _: &Verified) -> Result<bool, UsersError> {
+            self.log.lock().unwrap().push("is_current");
+            match self.current {
+                Current::Yes => Ok(true),
+                Current::No => Ok(false),
+                Current::NoAnswer => Err(UsersError::new("no answer")),
+            }
+        }
+    }
+
+    struct House {
+        sessions: Sessions,
+        clock: Arc<ManualClock>,
+        users: Alice,
+        failing: Arc<Mutex<Option<&'static str>>>,
+    }
+
+    fn house() -> House {
+        house_where(0)
+    }
+
+    /// Where so many saves come too late.
+    fn house_where(stale: usize) -> House {
+        let store = Watched { stale: AtomicUsize::new(stale), ..Watched::default() };
+        let (log, failing) = (Arc::clone(&store.log), Arc::clone(&store.failing));
+        let clock = Arc::new(ManualClock::default());
+        let sessions = Sessions::new(store).clock(Arc::clone(&clock) as Arc<dyn Clock>);
+        House { sessions, clock, users: Alice { log, current: Current::Yes }, failing }
+    }
+
+    impl House {
+        async fn login(&self, replaces: Option<&Token>) -> Result<Option<LoggedIn>, Error> {
+            let options = LoginOptions { replaces, ..LoginOptions::default() };
+            self.sessions.login(&self.users, "right", options).await
+        }
+
+        async fn logged_in(&self) -> LoggedIn {
+            self.login(None).await.unwrap().unwrap()
+        }
+
+        async fn resume(&self, token: &Token) -> Option<Arc<Record>> {
+            self.sessions.resume(token, Extend::Yes).await.unwrap()
+        }
+
+        async fn live(&self) -> usize {
+            self.sessions.list(&UserId::from(1)).await.unwrap().len()
+        }
+
+        fn fail_at(&self, what: Option<&'static str>) {
+            *self.failing.lock().unwrap() = what;
+        }
+
+        fn log(&self) -> Vec<&'static str> {
+            std::mem::take(&mut self.users.log.lock().unwrap())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_login_verifies_creates_asks_again_and_then_ends_the_old_session() {
+        // R12, R18
+        let house = house();
+        let old = house.logged_in().await;
+        house.log();
+        let new = house.login(Some(&old.token)).await.unwrap().unwrap();
+        assert_eq!(house.log(), ["verify", "create", "is_current", "load", "destroy"]);
+        assert!(house.resume(&old.token).await.is_none());
+        let record = house.resume(&new.token).await.unwrap();
+        assert_eq!(record.data().get::<String>("name").unwrap().unwrap(), "alice");
+        assert_ne!(new.token.id(), old.token.id());
+    }
+
+    #[tokio::test]
+    async fn wrong_credentials_touch_no_session() {
+        // R32
+        let house = house();
+        let old = house.logged_in().await;
+        house.log();
+        let options = LoginOptions { replaces: Some(&old.token), ..LoginOptions::default() };
+        assert!(house.sessions.login(&house.users, "wrong", options).await.unwrap().is_none());
+        assert_eq!(house.log(), ["verify"]);
+        assert!(house.resume(&old.token).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_login_that_is_no_longer_current_or_not_confirmed_leaves_no_session() {
+        // R18
+        for current in [Current::No, Current::NoAnswer] {
+            let mut house = house();
+            let old = house.logged_in().await;
+            house.users.current = current;
+            let answer = house.login(Some(&old.token)).await;
+            match current {
+                Current::No => assert!(answer.unwrap().is_none()),
+                _ => assert_eq!(answer.unwrap_err().kind(), ErrorKind::Users),
+            }
+            assert_eq!(house.live().await, 1, "the old one stays, the new one is gone");
+            assert!(house.resume(&old.token).await.is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_login_whose_old_session_cannot_be_ended_fails() {
+        // R11: "logged in" would leave the old cookie alive.
+        let house = house();
+        let old = house.logged_in().await;
+        house.fail_at(Some("load"));
+        assert_eq!(house.login(Some(&old.token)).await.unwrap_err().kind(), ErrorKind::Store);
+        house.fail_at(None);
+        assert_eq!(house.live().await, 1);
+        assert!(house.resume(&old.token).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_login_replaces_only_with_the_secret() {
+        // R12, R13
+        let house = house();
+        let victim = house.logged_in().await;
+        let forged = Token::generate(victim.token.id());
+        let _new = house.login(Some(&forged)).await.unwrap().unwrap();
+        assert!(house.resume(&forged).await.is_none());
+        assert!(!house.sessions.logout(&forged).await.unwrap());
+        assert!(house.resume(&victim.token).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn an_update_runs_again_on_what_others_wrote_five_times_at_most() {
+        let count = |data: &mut Data| {
+            let theirs = data.get::<u32>("theirs")?;
+            data.set("mine", &theirs)
+        };
+        let house = house_where(4);
+        let login = house.logged_in().await;
+        let record = house.sessions.update(&login.record, count).await.unwrap();
+        assert_eq!((record.revision(), record.data_json()), (5, r#"{"mine":3,"theirs":3}"#));
+        assert_eq!(house.resume(&login.token).await.unwrap().data(), record.data());
+
+        let house = house_where(5);
+        let login = house.logged_in().await;
+        let error = house.sessions.update(&login.record, count).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert_eq!(house.log().iter().filter(|asked| **asked == "save").count(), 5);
+        assert_eq!(house.resume(&login.token).await.unwrap().data_json(), r#"{"theirs":4}"#);
+    }
+
+    #[tokio::test]
+    async fn an_update_does_not_follow_a_session_to_its_new_secret() {
+        // R12: the request's own secret was replaced while it wrote.
+        let house = house();
+        let login = house.logged_in().await;
+        let renewed = house.sessions.renew(&login.record).await.unwrap().unwrap();
+        let error = house.sessions.update(&login.record, |data| data.set("late", &1)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Ended);
+        let record = house.resume(&renewed.token).await.unwrap();
+        assert_eq!((record.revision(), record.data().get::<u32>("late").unwrap()), (0, None));
+    }
+
+    #[tokio::test]
+    async fn an_update_that_is_too_large_or_gives_up_writes_nothing() {
+        let house = house();
+        let login = house.logged_in().await;
+        house.log();
+        let large = "x".repeat(Data::LIMIT);
+        let error = house.sessions.update(&login.record, |data| data.set("a", &large)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+        assert!(house.log().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_previous_secret_logs_out_and_does_nothing_else() {
+        // R06, R12
+        let house = house();
+        let first = house.logged_in().await;
+        let second = house.sessions.renew(&first.record).await.unwrap().unwrap();
+        assert!(house.resume(&first.token).await.is_none());
+        assert!(house.sessions.resume_at_hand(&first.token, Extend::No).is_none());
+        assert!(house.sessions.renew(&first.record).await.unwrap().is_none());
+        let third = house.sessions.renew(&second.record).await.unwrap().unwrap();
+        assert!(
+            !house.sessions.logout(&first.token).await.unwrap(),
+            "the one before the previous is nothing"
+        );
+        assert!(house.resume(&third.token).await.is_some());
+        assert!(house.sessions.logout(&second.token).await.unwrap());
+        assert!(house.resume(&third.token).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_logout_that_the_store_does_not_confirm_is_an_error_and_can_be_tried_again() {
+        // R02
+        let house = house();
+        let login = house.logged_in().await;
+        for what in ["load", "destroy"] {
+            house.fail_at(Some(what));
+            let error = house.sessions.logout(&login.token).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Store);
+            assert!(error.retry_after().is_some());
+        }
+        house.fail_at(None);
+        assert!(house.sessions.logout(&login.token).await.unwrap());
+        assert!(!house.sessions.logout(&login.token).await.unwrap());
+        assert!(house.resume(&login.token).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_failed_touch_fails_no_request_and_a_failed_load_does() {
+        // R11
+        let house = house();
+        let login = house.logged_in().await;
+        house.clock.advance(MINUTE);
+        house.fail_at(Some("touch"));
+        assert_eq!(house.resume(&login.token).await.unwrap().seen_at(), login.record.seen_at());
+        house.fail_at(Some("load"));
+        let error = house.sessions.resume(&login.token, Extend::Yes).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Store);
+    }
+
+    #[tokio::test]
+    async fn a_session_is_touched_once_in_a_while_and_not_by_what_polls() {
+        // R15
+        let house = house();
+        let login = house.logged_in().await;
+        let touches = || house.log().iter().filter(|asked| **asked == "touch").count();
+        house.clock.advance(Duration::from_secs(29));
+        assert!(house.resume(&login.token).await.is_some());
+        assert_eq!(touches(), 0);
+        house.clock.advance(Duration::from_secs(1));
+        assert!(house.sessions.resume(&login.token, Extend::No).await.unwrap().is_some());
+        assert_eq!(touches(), 0);
+        let seen = house.resume(&login.token).await.unwrap();
+        assert_eq!((touches(), seen.seen_at()), (1, house.sessions.now()));
+        assert_eq!(seen.expires_at(), house.sessions.now().plus(30 * MINUTE));
+        assert!(house.resume(&login.token).await.is_some());
+        assert_eq!(touches(), 0);
+
+        // Polled every minute, it ends 30 minutes after a person was last there.
+        for _ in 0..29 {
+            house.clock.advance(MINUTE);
+            assert!(house.sessions.resume(&login.token, Extend::No).await.unwrap().is_some());
+        }
+        house.clock.advance(MINUTE);
+        assert!(house.sessions.resume(&login.token, Extend::No).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn one_login_too_many_ends_the_session_unseen_the_longest() {
+        // R56
+        let House { sessions, clock, users, .. } = house();
+        let sessions = sessions.limit(2);
+        let mut tokens = Vec::new();
+        for _ in 0..3 {
+            clock.advance(MINUTE);
+            let login = sessions.login(&users, "right", LoginOptions::default()).await.unwrap().unwrap();
+            tokens.push(login.token);
+        }
+        let mut live = Vec::new();
+        for token in &tokens {
+            live.push(sessions.resume(token, Extend::Yes).await.unwrap().is_some());
+        }
+        assert_eq!(live, [false, true, true]);
+    }
+
+    #[tokio::test]
+    async fn only_its_owner_ends_a_session_by_its_name() {
+        // R17
+        let house = house();
+        let login = house.logged_in().await;
+        let id = login.record.id();
+        assert!(!house.sessions.end(&UserId::from(2), &id).await.unwrap());
+        assert!(house.resume(&login.token).await.is_some());
+        assert!(house.sessions.end(&UserId::from(1), &id).await.unwrap());
+        assert!(!house.sessions.end(&UserId::from(1), &id).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn purging_holds_off_for_ten_minutes_after_the_clock_jumped() {
+        // R60
+        let house = house();
+        let login = house.logged_in().await;
+        house.clock.jump(60 * MINUTE);
+        assert!(house.resume(&login.token).await.is_none(), "it ends early");
+        house.log();
+        assert_eq!(house.sessions.purge().await.unwrap(), Purged::default());
+        house.clock.advance(10 * MINUTE - Duration::from_secs(1));
+        assert_eq!(house.sessions.purge().await.unwrap(), Purged::default());
+        assert!(house.log().is_empty(), "the store is not asked");
+        house.clock.advance(Duration::from_secs(1));
+        assert_eq!(house.sessions.purge().await.unwrap().ended, [login.record.id()]);
+    }
+
+    #[tokio::test]
+    async fn purging_goes_on_where_time_passed_or_was_corrected_a_little() {
+        // R60
+        let house = house();
+        let login = house.logged_in().await;
+        house.clock.advance(29 * MINUTE);
+        house.clock.jump(Duration::from_secs(30));
+        assert_eq!(house.sessions.purge().await.unwrap().ended, [], "it lives");
+        house.clock.advance(MINUTE);
+        assert_eq!(house.sessions.purge().await.unwrap().ended, [login.record.id()]);
+    }
+}

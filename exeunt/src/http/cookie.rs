@@ -237,6 +237,13 @@ impl CookieConfig {
     }
 }
 
+/// The bytes before the first semicolon, and those after it.
+fn first_pair(line: &[u8]) -> (&[u8], &[u8]) {
+    let end = memchr::memchr(b';', line).unwrap_or(line.len());
+    let (pair, rest) = line.split_at(end);
+    (pair, rest.get(1..).unwrap_or_default())
+}
+
 fn is_token_character(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
@@ -274,7 +281,10 @@ impl Cookie {
     pub(super) fn read(&self, headers: &HeaderMap) -> Presented {
         let mut found = None;
         for header in headers.get_all(COOKIE) {
-            for pair in header.as_bytes().split(|byte| *byte == b';') {
+            let mut rest = header.as_bytes();
+            while !rest.is_empty() {
+                let (pair, after) = first_pair(rest);
+                rest = after;
                 let Some(value) = self.value_of(pair) else { continue };
                 if found.replace(value).is_some() {
                     return Presented::Unusable;

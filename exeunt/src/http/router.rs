@@ -181,7 +181,7 @@ fn failure_page(status: StatusCode, method: &Method) -> Response {
     const RETRY: &str = r#"<form method="post"><button>Try again</button></form>"#;
     const START: &str = "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\
         <meta name=\"viewport\" content=\"width=device-width\"><title>Unable to log out</title>\n\
-        <h1>Unable to log out</h1>\n<p>You are still logged in. Nothing was lost; please try again.</p>\n";
+        <h1>Unable to log out</h1>\n<p>You may still be logged in. Please try again.</p>\n";
     let retry = if *method == Method::POST { RETRY } else { "" };
     let headers = [
         (

@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, VARY};
+use http::header::{CACHE_CONTROL, Entry, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, VARY};
 use http::{Extensions, Response};
 use tracing::Instrument as _;
 
@@ -232,11 +232,16 @@ impl Visit {
         if let Some(cookie) = cookie {
             headers.append(SET_COOKIE, cookie);
         }
-        if !headers.contains_key(CACHE_CONTROL) {
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        }
-        if !varies_by_cookie(headers) {
-            headers.append(VARY, HeaderValue::from_static("Cookie"));
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        match headers.entry(VARY) {
+            Entry::Vacant(vary) => {
+                vary.insert(HeaderValue::from_static("Cookie"));
+            }
+            Entry::Occupied(mut vary) => {
+                if !vary.iter().any(names_cookie) {
+                    vary.append(HeaderValue::from_static("Cookie"));
+                }
+            }
         }
     }
 
@@ -295,9 +300,8 @@ fn opts_out(headers: &HeaderMap) -> bool {
     headers.get(SESSION_EXTEND).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"no"))
 }
 
-fn varies_by_cookie(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(VARY).into_iter().filter_map(|value| value.to_str().ok());
-    let mut names = values.flat_map(|value| value.split(',')).map(str::trim);
+fn names_cookie(vary: &HeaderValue) -> bool {
+    let mut names = vary.to_str().unwrap_or_default().split(',').map(str::trim);
     names.any(|name| name == "*" || name.eq_ignore_ascii_case("cookie"))
 }
 
@@ -351,7 +355,7 @@ mod tests {
     fn vary_names_the_cookie_once() {
         for (vary, named) in [("Accept", false), ("accept, COOKIE", true), ("*", true), ("Set-Cookie", false)]
         {
-            assert_eq!(varies_by_cookie(&headers("vary", vary)), named, "{vary}");
+            assert_eq!(names_cookie(&HeaderValue::from_static(vary)), named, "{vary}");
         }
     }
 }

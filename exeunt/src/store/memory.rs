@@ -306,3 +306,95 @@ impl Store for MemoryStore {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::session::{Lifetime, Login};
+
+    const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
+
+    async fn created(store: &MemoryStore, user: i64, now: Timestamp) -> Record {
+        let (_, record) = Record::new(UserId::from(user), now, &Lifetime::default(), Login::default());
+        assert_eq!(store.create(&record, 1_000).await.unwrap(), Created::Yes { ended: vec![] });
+        record
+    }
+
+    /// What is in the index, and in the store, of all users together.
+    fn kept(store: &MemoryStore) -> (usize, usize, usize) {
+        let users = store.users.0.iter().map(|shard| shard.lock().unwrap().len()).sum();
+        let entries = store
+            .users
+            .0
+            .iter()
+            .flat_map(|shard| shard.lock().unwrap().values().map(BTreeSet::len).collect::<Vec<_>>());
+        let sessions = store.sessions.0.iter().map(|shard| shard.read().unwrap().len()).sum();
+        (users, entries.sum(), sessions)
+    }
+
+    #[tokio::test]
+    async fn however_sessions_end_nothing_of_them_is_kept() {
+        let store = MemoryStore::new();
+        let mut made = Vec::new();
+        for number in 0..40 {
+            made.push(created(&store, number % 4, NOW).await);
+        }
+        assert_eq!(kept(&store), (4, 40, 40));
+        assert!(store.destroy(&made[0].id()).await.unwrap());
+        assert_eq!(kept(&store), (4, 39, 39));
+        assert_eq!(store.destroy_all(&UserId::from(1), None).await.unwrap().len(), 10);
+        assert_eq!(kept(&store), (3, 29, 29));
+        let later = made[0].expires_at();
+        let (_, last) = Record::new(UserId::from(2), NOW, &Lifetime::default(), Login::default());
+        let Created::Yes { ended } = store.create(&last, 1).await.unwrap() else { panic!("the id is fresh") };
+        assert_eq!((ended.len(), kept(&store)), (10, (3, 20, 20)));
+        assert_eq!(store.purge(None, 1_000, later).await.unwrap().ended.len(), 20);
+        assert_eq!(kept(&store), (0, 0, 0));
+    }
+
+    #[tokio::test]
+    async fn pages_run_through_all_shards_in_the_order_of_ids() {
+        let store = MemoryStore::new();
+        let mut made = Vec::new();
+        for number in 0..1_000 {
+            made.push(created(&store, number, NOW).await.id());
+        }
+        let all: Vec<_> = store.next(None, usize::MAX, |_| true).iter().map(|record| record.id()).collect();
+        assert_eq!(all, made);
+        let some: Vec<_> =
+            store.next(Some(&made[10]), 5, |_| true).iter().map(|record| record.id()).collect();
+        assert_eq!(some, made[11..16]);
+        let few = store.next(None, 2, |record| record.id() > made[500]);
+        assert_eq!(few.iter().map(|record| record.id()).collect::<Vec<_>>(), made[501..503]);
+        assert!(store.next(made.last(), 5, |_| true).is_empty());
+        assert!(store.next(None, 0, |_| true).is_empty());
+    }
+
+    #[test]
+    fn a_touch_is_never_acknowledged_for_a_session_that_a_purge_then_drops() {
+        // R60: a clock that is a little behind touches what a clock that is ahead has found expired.
+        let store = MemoryStore::new();
+        for _ in 0..300 {
+            let record = block_on(created(&store, 1, NOW));
+            let (id, over) = (record.id(), record.expires_at());
+            let behind = NOW.plus(Duration::from_secs(60));
+            let (touched, purged) = std::thread::scope(|scope| {
+                let touch = scope.spawn(|| {
+                    block_on(store.touch(&id, record.verifier(), behind, over.plus(Duration::from_secs(60))))
+                        .unwrap()
+                });
+                let purge = scope.spawn(|| block_on(store.purge(None, 10, over)).unwrap());
+                (touch.join().unwrap(), purge.join().unwrap())
+            });
+            assert_eq!(touched, purged.ended.is_empty());
+            assert_eq!(block_on(store.load(&id, over)).unwrap().is_some(), touched);
+            block_on(store.destroy(&id)).unwrap();
+        }
+    }
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+}

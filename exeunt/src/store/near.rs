@@ -38,9 +38,14 @@ pub struct Near<S> {
 
 impl<S: Announce> Near<S> {
     /// A cache of at most `bytes` in front of `store`. With 0 bytes it caches nothing.
+    ///
+    /// Nor does a second one in front of the same store, where that can tell only one of its changes; the log says so.
     pub fn new(store: S, bytes: usize) -> Self {
-        let cache = Arc::new(Cache::new(bytes));
-        store.announce_to(Arc::clone(&cache) as Arc<dyn Watcher>);
+        let mut cache = Arc::new(Cache::new(bytes));
+        if !store.announce_to(Arc::clone(&cache) as Arc<dyn Watcher>) {
+            tracing::warn!("a second near cache in front of one store caches nothing: share the first");
+            cache = Arc::new(Cache::new(0));
+        }
         Self { store, cache }
     }
 
@@ -400,5 +405,197 @@ impl<S: Announce> Store for Near<S> {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.store.ping().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::session::{Lifetime, Login, Token};
+
+    const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
+    const ROOM: usize = 64 * 1024 * 1024;
+
+    fn record() -> Arc<Record> {
+        Arc::new(Record::new(UserId::from(1), NOW, &Lifetime::default(), Login::default()).1)
+    }
+
+    fn keep(cache: &Cache, record: &Arc<Record>) {
+        cache.refill(&cache.before(&record.id()), record);
+    }
+
+    #[test]
+    fn what_was_read_before_a_change_is_not_kept_after_it_began() {
+        // R03: the reader has asked the store, and puts in what it got at each of the points that the writer passes.
+        let cache = Cache::new(ROOM);
+        let stale = record();
+        let id = stale.id();
+
+        let before = cache.before(&id);
+        cache.changing(&[id]);
+        cache.refill(&before, &stale);
+        assert_eq!(cache.get(&id, NOW), None, "between the two, having asked before");
+        let between = cache.before(&id);
+        cache.refill(&between, &stale);
+        assert_eq!(cache.get(&id, NOW), None, "between the two, having asked between");
+        cache.changed(&[id]);
+        cache.refill(&before, &stale);
+        assert_eq!(cache.get(&id, NOW), None, "after both, having asked before");
+        cache.refill(&between, &stale);
+        assert_eq!(cache.get(&id, NOW), None, "after both, having asked between");
+
+        keep(&cache, &stale);
+        assert_eq!(cache.get(&id, NOW), Some(stale), "after both, having asked after");
+    }
+
+    #[test]
+    fn a_change_takes_out_what_is_kept() {
+        let cache = Cache::new(ROOM);
+        let kept = record();
+        keep(&cache, &kept);
+        cache.changing(&[kept.id()]);
+        assert_eq!(cache.get(&kept.id(), NOW), None);
+        cache.changed(&[kept.id()]);
+        assert_eq!(cache.get(&kept.id(), NOW), None);
+
+        // The beginning of this one was before the cache listened.
+        keep(&cache, &kept);
+        cache.changed(&[kept.id()]);
+        assert_eq!(cache.get(&kept.id(), NOW), None);
+    }
+
+    #[test]
+    fn a_session_is_learned_again_only_after_the_last_of_its_changes() {
+        let cache = Cache::new(ROOM);
+        let kept = record();
+        cache.changing(&[kept.id()]);
+        cache.changing(&[kept.id()]);
+        cache.changed(&[kept.id()]);
+        keep(&cache, &kept);
+        assert_eq!(cache.get(&kept.id(), NOW), None);
+        cache.changed(&[kept.id()]);
+        keep(&cache, &kept);
+        assert!(cache.get(&kept.id(), NOW).is_some());
+        assert_eq!(cache.sum(|shard| shard.marks.len()), 0);
+    }
+
+    #[test]
+    fn the_room_for_the_marks_of_a_large_change_is_given_back() {
+        let cache = Cache::new(ROOM);
+        let ids: Vec<_> = (0..64_000).filter_map(SessionId::from_i64).collect();
+        cache.changing(&ids);
+        assert_eq!(cache.sum(|shard| shard.marks.len()), ids.len());
+        cache.changed(&ids);
+        assert!(cache.sum(|shard| shard.marks.capacity()) <= SHARDS * MARKS_KEPT);
+    }
+
+    #[test]
+    fn an_expired_copy_is_asked_for_again() {
+        let cache = Cache::new(ROOM);
+        let kept = record();
+        keep(&cache, &kept);
+        assert_eq!(cache.get(&kept.id(), kept.expires_at()), None);
+        let later = NOW.plus(Duration::from_secs(60));
+        let expires_at = kept.expires_at().plus(Duration::from_secs(60));
+        cache.touch(&kept.id(), kept.verifier(), later, expires_at);
+        assert_eq!(
+            cache.get(&kept.id(), kept.expires_at()).map(|found| found.expires_at()),
+            Some(expires_at)
+        );
+    }
+
+    #[test]
+    fn a_touch_under_an_old_secret_moves_nothing() {
+        let cache = Cache::new(ROOM);
+        let kept = record();
+        keep(&cache, &kept);
+        let other = Token::generate(kept.id()).verifier();
+        cache.touch(&kept.id(), &other, kept.ends_at(), kept.ends_at());
+        assert_eq!(cache.get(&kept.id(), NOW), Some(kept));
+    }
+
+    #[test]
+    fn without_room_nothing_is_kept() {
+        for bytes in [0, 1, 64, SHARDS * 64] {
+            let cache = Cache::new(bytes);
+            let kept = record();
+            keep(&cache, &kept);
+            assert_eq!(cache.get(&kept.id(), NOW), None);
+            assert_eq!(cache.sum(Shard::bytes), 0);
+        }
+    }
+
+    #[test]
+    fn records_in_use_stay_and_unused_ones_make_room() {
+        let cache = Cache::new(1 << 20);
+        let hot: Vec<_> = (0..500).map(|_| record()).collect();
+        hot.iter().for_each(|record| keep(&cache, record));
+        for _ in 0..100 {
+            // Fewer at a time than half of what fits: a hot one is used again before the hand comes by twice.
+            (0..500).map(|_| record()).for_each(|cold| keep(&cache, &cold));
+            hot.iter().for_each(|record| drop(cache.get(&record.id(), NOW)));
+            assert!(cache.sum(Shard::bytes) <= 1 << 20);
+        }
+        let left = hot.iter().filter(|record| cache.get(&record.id(), NOW).is_some()).count();
+        assert!(left > 490, "{left} of 500 in use are left");
+
+        // Where all are in use, a new one still finds room.
+        let all: Vec<_> = (0..10_000).map(|_| record()).collect();
+        for record in &all {
+            keep(&cache, record);
+            assert_eq!(cache.get(&record.id(), NOW).as_ref(), Some(record));
+        }
+    }
+
+    #[test]
+    fn the_records_of_a_shard_differ_in_their_tags_and_places() {
+        // A table asks for a record only if seven bits, the tag, agree: alike tags are comparisons for nothing.
+        let ids: Vec<_> = (0..100_000).map(|_| record().id()).collect();
+        for shard in 0..SHARDS {
+            let here: Vec<_> = ids.iter().map(hash).filter(|hash| shard_of(*hash) == shard).collect();
+            assert!((1_200..2_000).contains(&here.len()), "{} of 100000 ids in one of 64 shards", here.len());
+            let tags: HashSet<_> = here.iter().map(|hash| hash >> 57).collect();
+            assert!(tags.len() > 120, "{} of 128 tags", tags.len());
+            let places: HashSet<_> = here.iter().map(|hash| hash % 4_096).collect();
+            assert!(places.len() > 1_000, "{} places for {} records", places.len(), here.len());
+        }
+    }
+
+    #[test]
+    fn many_threads_keep_the_books_right() {
+        let cache = Cache::new(1 << 20);
+        let records: Vec<_> = (0..8_000).map(|_| record()).collect();
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let (cache, records) = (&cache, &records);
+                scope.spawn(move || {
+                    for (number, record) in records.iter().enumerate().skip(thread) {
+                        let id = record.id();
+                        match (number + thread) % 4 {
+                            0 => {
+                                cache.changing(&[id]);
+                                cache.changed(&[id]);
+                            }
+                            1 => cache.touch(&id, record.verifier(), NOW, record.ends_at()),
+                            _ => keep(cache, record),
+                        }
+                        drop(cache.get(&id, NOW));
+                    }
+                });
+            }
+        });
+        for shard in &cache.shards {
+            let shard = shard.read().unwrap();
+            let held: Vec<_> = shard.slots.iter().filter_map(|slot| slot.record.as_ref()).collect();
+            assert_eq!(shard.record_bytes, held.iter().map(|record| bytes_of(record)).sum::<usize>());
+            assert_eq!((held.len(), shard.slots.len() - held.len()), (shard.index.len(), shard.free.len()));
+            assert!(shard.marks.is_empty() && shard.bytes() <= (1 << 20) / SHARDS);
+            for record in held {
+                assert!(shard.slot(hash(&record.id()), &record.id()).is_some());
+            }
+        }
     }
 }

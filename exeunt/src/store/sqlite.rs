@@ -293,8 +293,8 @@ impl Store for SqliteStore {
 }
 
 impl Announce for SqliteStore {
-    fn announce_to(&self, watcher: Arc<dyn Watcher>) {
-        self.database.announce_to(watcher);
+    fn announce_to(&self, watcher: Arc<dyn Watcher>) -> bool {
+        self.database.announce_to(watcher)
     }
 }
 

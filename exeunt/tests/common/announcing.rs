@@ -52,10 +52,11 @@ impl std::fmt::Debug for Announcing {
 }
 
 impl Announce for Announcing {
-    fn announce_to(&self, watcher: Arc<dyn Watcher>) {
+    fn announce_to(&self, watcher: Arc<dyn Watcher>) -> bool {
         if !self.silent {
             self.watchers.lock().expect("no watcher panics").push(watcher);
         }
+        true
     }
 }
 

@@ -79,8 +79,8 @@ impl Pause {
 }
 
 impl<S: Announce> Announce for PausingStore<S> {
-    fn announce_to(&self, watcher: Arc<dyn Watcher>) {
-        self.store.announce_to(watcher);
+    fn announce_to(&self, watcher: Arc<dyn Watcher>) -> bool {
+        self.store.announce_to(watcher)
     }
 }
 

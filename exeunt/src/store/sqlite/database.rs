@@ -229,8 +229,8 @@ impl Database {
     }
 
     /// From now on tells `watcher` of every session that is about to change.
-    pub(super) fn announce_to(&self, watcher: Arc<dyn Watcher>) {
-        self.0.shared.watch(watcher);
+    pub(super) fn announce_to(&self, watcher: Arc<dyn Watcher>) -> bool {
+        self.0.shared.watch(watcher)
     }
 }
 

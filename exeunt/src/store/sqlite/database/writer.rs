@@ -201,12 +201,8 @@ impl Shared {
         }
     }
 
-    pub(super) fn watch(&self, watcher: Arc<dyn Watcher>) {
-        if self.watcher.set(watcher).is_err() {
-            tracing::error!(
-                "a second near cache was put in front of one database: it is not told of changes"
-            );
-        }
+    pub(super) fn watch(&self, watcher: Arc<dyn Watcher>) -> bool {
+        self.watcher.set(watcher).is_ok()
     }
 }
 

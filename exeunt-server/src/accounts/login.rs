@@ -1,0 +1,78 @@
+//! Checks a name and a password: what the library asks of an application.
+//!
+//! Must never do less work for one kind of wrong than for another, nor tell them apart (R32, R33).
+
+use std::fmt;
+
+use exeunt::{UserId, Users, UsersError, Verified};
+use serde::Deserialize;
+
+use super::name::Name;
+use super::{Accounts, Checked, HashError, RETRY_WHEN_BUSY, events, sqlite};
+
+/// What a person logs in with.
+#[derive(Deserialize)]
+pub struct Credentials {
+    /// The account's name, in any case.
+    pub username: String,
+    /// The password; NFC is the only thing done to it.
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    /// Neither: people type passwords where the name belongs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(..)")
+    }
+}
+
+impl Users for Accounts {
+    type Credentials = Credentials;
+
+    /// One hash of the same cost for an unknown name, a disabled account, a wrong and a right password (R32, R33).
+    async fn verify(&self, given: Credentials) -> Result<Option<Verified>, UsersError> {
+        let found = match Name::new(&given.username) {
+            Ok(name) => self.database.read(|connection| sqlite::login(connection, name.folded())),
+            Err(_) => Ok(None),
+        };
+        let found = found.map_err(UsersError::new)?;
+        let phc = found.as_ref().map(|login| login.password.as_str());
+        let checked = self.hasher.check(&given.password, phc).await.map_err(unanswered)?;
+        let Some(login) = found.filter(|login| !login.disabled) else { return Ok(None) };
+        match checked {
+            Checked::Wrong => return Ok(None),
+            Checked::Right => {}
+            Checked::RightButCheap => self.rehash(&login, &given.password).await,
+        }
+        Ok(Some(Verified::new(UserId::from(login.id), login.stamp).named(login.name)))
+    }
+
+    async fn is_current(&self, verified: &Verified) -> Result<bool, UsersError> {
+        let Ok(id) = verified.user().as_str().parse() else { return Ok(false) };
+        let current = |connection: &_| sqlite::is_current(connection, id, verified.stamp());
+        self.database.read(current).map_err(UsersError::new)
+    }
+}
+
+fn unanswered(error: HashError) -> UsersError {
+    match error {
+        HashError::Busy => UsersError::new(error).retry_in(RETRY_WHEN_BUSY),
+        error => UsersError::new(error),
+    }
+}
+
+impl Accounts {
+    /// Replaces a cheap hash. That it fails is no reason to refuse a right password.
+    async fn rehash(&self, login: &sqlite::Login, password: &str) {
+        let id = login.id;
+        let old = login.password.clone();
+        let done = async {
+            let new = self.hasher.hash(password).await?;
+            self.write(move |tx| Ok(sqlite::rehash(tx, id, &old, &new)?)).await
+        };
+        match done.await {
+            Ok(replaced) => events::rehashed(id, replaced),
+            Err(error) => events::not_rehashed(id, &error),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The one-time link that makes the first administrator.
+//!
+//! Must never make a second account, never work twice, and never be kept in the file other than as a hash (R43).
+
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use exeunt::store::sqlite::Tx;
+use exeunt::{Timestamp, Verifier};
+use sha2::{Digest as _, Sha256};
+
+use super::name::Name;
+use super::{Account, AccountError, Accounts, events, sqlite};
+
+/// How long a set-up link can be used.
+pub const SETUP_LINK_LASTS: Duration = Duration::from_secs(15 * 60);
+
+/// The secret in a set-up link: 32 random bytes. No Clone, Display or Serialize; Debug prints `SetupSecret(..)`.
+pub struct SetupSecret([u8; 32]);
+
+impl SetupSecret {
+    #[expect(clippy::disallowed_methods, reason = "the one place of the server that makes a secret")]
+    fn generate() -> Self {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).expect("the operating system has random bytes");
+        Self(bytes)
+    }
+
+    /// As it stands in the link: 43 base64url characters.
+    #[must_use]
+    pub fn expose(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        bytes.try_into().ok().map(Self)
+    }
+
+    fn hash(&self) -> [u8; 32] {
+        Sha256::digest(self.0).into()
+    }
+
+    /// In constant time.
+    fn is(&self, verifier: [u8; 32]) -> bool {
+        Verifier::from_bytes(self.hash()) == Verifier::from_bytes(verifier)
+    }
+}
+
+impl fmt::Debug for SetupSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SetupSecret(..)")
+    }
+}
+
+impl Accounts {
+    /// Makes a set-up link, valid for 15 minutes while there is no account. The one before is void from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::NotEmpty`], or the database did not answer.
+    pub async fn new_setup_link(&self, now: Timestamp) -> Result<SetupSecret, AccountError> {
+        let secret = SetupSecret::generate();
+        let verifier = secret.hash();
+        self.write(move |tx| match sqlite::is_empty(tx)? {
+            true => Ok(sqlite::put_setup_link(tx, &verifier, now.plus(SETUP_LINK_LASTS))?),
+            false => Err(AccountError::NotEmpty),
+        })
+        .await?;
+        events::setup_link_made();
+        Ok(secret)
+    }
+
+    /// Whether that secret could make the first administrator now.
+    ///
+    /// # Errors
+    ///
+    /// If the database did not answer.
+    pub fn setup_is_valid(&self, secret: &str, now: Timestamp) -> Result<bool, AccountError> {
+        let Some(secret) = SetupSecret::parse(secret) else { return Ok(false) };
+        let verifier = self.database.read(|connection| sqlite::setup_link(connection, now))?;
+        Ok(verifier.is_some_and(|verifier| secret.is(verifier)))
+    }
+
+    /// Makes the first administrator, and uses the link up, in one transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::SetupInvalid`]; or a bad name or password, which leave the link valid; or what else the enum says.
+    pub async fn redeem_setup(
+        &self,
+        secret: &str,
+        name: &str,
+        password: &str,
+        now: Timestamp,
+    ) -> Result<Account, AccountError> {
+        // Before the hash, so that a guess costs nothing; the transaction asks again.
+        if !self.setup_is_valid(secret, now)? {
+            return Err(AccountError::SetupInvalid);
+        }
+        let secret = SetupSecret::parse(secret).ok_or(AccountError::SetupInvalid)?;
+        let name = Name::new(name)?;
+        let password = self.new_hash(password).await?;
+        let redeem = move |tx: &Tx| redeem(tx, &secret, &name, &password, now);
+        self.write(redeem).await.inspect(events::added)
+    }
+}
+
+/// One step: the link is there, is this one, and is used up by making the account.
+fn redeem(
+    tx: &Tx,
+    secret: &SetupSecret,
+    name: &Name,
+    password: &str,
+    now: Timestamp,
+) -> Result<Account, AccountError> {
+    let verifier = sqlite::setup_link(tx, now)?.ok_or(AccountError::SetupInvalid)?;
+    if !secret.is(verifier) {
+        return Err(AccountError::SetupInvalid);
+    }
+    sqlite::drop_setup_link(tx)?;
+    let made = sqlite::insert(tx, name.as_str(), name.folded(), password, true, now)?;
+    made.ok_or(AccountError::SetupInvalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use exeunt::store::sqlite::Database;
+
+    use super::super::Hasher;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_link_that_was_replaced_while_the_password_was_being_hashed_makes_no_account() {
+        // R43
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path().join("a.db")).unwrap();
+        let accounts = Accounts::open(database, Hasher::new().unwrap()).unwrap();
+        let now = Timestamp::from_secs(1_767_225_600);
+        let (old, new) =
+            (accounts.new_setup_link(now).await.unwrap(), accounts.new_setup_link(now).await.unwrap());
+        let with = async |secret: SetupSecret| {
+            let name = Name::new("alice").unwrap();
+            accounts.write(move |tx| redeem(tx, &secret, &name, "phc", now)).await
+        };
+        assert!(matches!(with(old).await, Err(AccountError::SetupInvalid)));
+        assert!(accounts.is_empty().unwrap());
+        assert!(with(new).await.unwrap().admin);
+    }
+}

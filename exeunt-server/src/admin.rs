@@ -1,0 +1,159 @@
+//! Every command of the operator, once: run by the server on behalf of a command, or by the command itself.
+//!
+//! Must never say "done" before the database has said so, and must never be reachable over the network.
+
+mod check;
+
+mod wire;
+
+use exeunt::store::sqlite::Database;
+use exeunt::{Record, SessionId, Sessions, UserId};
+
+pub use self::wire::{Check, Code, Command, Failure, NewPassword, Reply, SessionLine, SetupLink};
+use crate::accounts::{Account, AccountError, Accounts, SETUP_LINK_LASTS};
+use crate::config::PublicUrl;
+
+const PAGE: usize = 1_000;
+
+/// What an operator may do. Cheap to clone; clones share everything.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    accounts: Accounts,
+    sessions: Sessions,
+    database: Database,
+    public_url: PublicUrl,
+}
+
+impl Admin {
+    /// Over the accounts and sessions of one database. `public_url` is what set-up links begin with.
+    #[must_use]
+    pub fn new(accounts: Accounts, sessions: Sessions, database: Database, public_url: PublicUrl) -> Self {
+        Self { accounts, sessions, database, public_url }
+    }
+
+    /// Does one command, and answers once it is durable.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] says what to tell the operator, and which exit code it is.
+    pub async fn run(&self, command: Command) -> Result<Reply, Failure> {
+        match command {
+            Command::AccountAdd { name, password, admin } => {
+                let now = self.sessions.now();
+                let added = self.accounts.add(&name, password.expose(), admin, now).await;
+                Ok(Reply::Account { account: added.map_err(|error| about(&name, error))? })
+            }
+            Command::AccountList => Ok(Reply::Accounts { accounts: self.accounts.list()? }),
+            Command::AccountEnable { name } => {
+                self.accounts.enable(&name).await.map_err(|error| about(&name, error))?;
+                Ok(Reply::Account { account: self.account(&name)? })
+            }
+            Command::AccountDisable { name } => {
+                let ended = self.accounts.disable(&name).await;
+                let sessions_ended = ended.map_err(|error| about(&name, error))?;
+                Ok(Reply::Changed { account: self.account(&name)?, sessions_ended })
+            }
+            Command::AccountPassword { name, password } => {
+                let ended = self.accounts.set_password(&name, password.expose()).await;
+                let sessions_ended = ended.map_err(|error| about(&name, error))?;
+                Ok(Reply::Changed { account: self.account(&name)?, sessions_ended })
+            }
+            Command::AccountRemove { name } => {
+                let account = self.account(&name)?;
+                let ended = self.accounts.remove(&name).await;
+                Ok(Reply::Changed { account, sessions_ended: ended.map_err(|error| about(&name, error))? })
+            }
+            Command::SetupLink => Ok(Reply::SetupLink(self.new_setup_link().await?)),
+            Command::SessionList { account: Some(name), .. } => {
+                let records = self.sessions.list(&self.account(&name)?.user()).await?;
+                Ok(Reply::Sessions { sessions: self.lines(records)?, next: None })
+            }
+            Command::SessionList { account: None, after, limit } => {
+                let records = self.sessions.walk(after.as_ref(), limit).await?;
+                let next = records.last().filter(|_| records.len() == limit).map(Record::id);
+                Ok(Reply::Sessions { sessions: self.lines(records)?, next })
+            }
+            Command::SessionEnd { session } => self.end_session(session).await,
+            Command::SessionEndAll { account: Some(name) } => {
+                let ended = self.sessions.logout_all(&self.account(&name)?.user(), None).await?;
+                Ok(Reply::Ended { sessions_ended: ended.len() })
+            }
+            Command::SessionEndAll { account: None } => self.end_all_sessions().await,
+            Command::Check => self.check().await,
+        }
+    }
+
+    /// A new set-up link; the one before is void. For the server at its start, too.
+    ///
+    /// # Errors
+    ///
+    /// If there are accounts already, or the database did not answer.
+    pub async fn new_setup_link(&self) -> Result<SetupLink, Failure> {
+        let now = self.sessions.now();
+        let secret = self.accounts.new_setup_link(now).await?;
+        Ok(SetupLink {
+            setup_link: format!("{}/setup?secret={}", self.public_url, secret.expose()),
+            expires_at: now.plus(SETUP_LINK_LASTS),
+        })
+    }
+
+    fn account(&self, name: &str) -> Result<Account, Failure> {
+        let found = self.accounts.find(name)?;
+        found.ok_or_else(|| about(name, AccountError::NoSuchAccount))
+    }
+
+    fn lines(&self, records: Vec<Record>) -> Result<Vec<SessionLine>, Failure> {
+        let mut accounts: std::collections::HashMap<UserId, Option<String>> =
+            std::collections::HashMap::new();
+        let line = |record: Record| {
+            let account = match accounts.get(record.user()) {
+                Some(known) => known.clone(),
+                None => {
+                    let name = self.accounts.find_user(record.user())?.map(|account| account.name);
+                    accounts.insert(record.user().clone(), name.clone());
+                    name
+                }
+            };
+            Ok(SessionLine::new(&record, account))
+        };
+        records.into_iter().map(line).collect()
+    }
+
+    async fn end_session(&self, session: SessionId) -> Result<Reply, Failure> {
+        // The session that comes first after the id just below.
+        let below = session.to_i64().checked_sub(1).and_then(SessionId::from_i64);
+        let found = self.sessions.walk(below.as_ref(), 1).await?;
+        let Some(record) = found.first().filter(|record| record.id() == session) else {
+            return Err(no_such_session(session));
+        };
+        match self.sessions.end(record.user(), &session).await? {
+            true => Ok(Reply::Ended { sessions_ended: 1 }),
+            false => Err(no_such_session(session)),
+        }
+    }
+
+    /// Everybody's. Ids rise with time, so one walk meets every session that was there when it began.
+    async fn end_all_sessions(&self) -> Result<Reply, Failure> {
+        let mut sessions_ended = 0;
+        let mut after = None;
+        loop {
+            let found = self.sessions.walk(after.as_ref(), PAGE).await?;
+            let Some(last) = found.last().map(Record::id) else { break };
+            after = Some(last);
+            let users: std::collections::BTreeSet<&UserId> = found.iter().map(Record::user).collect();
+            for user in users {
+                sessions_ended += self.sessions.logout_all(user, None).await?.len();
+            }
+        }
+        Ok(Reply::Ended { sessions_ended })
+    }
+}
+
+fn about(name: &str, error: AccountError) -> Failure {
+    let failure = Failure::from(error);
+    Failure { message: format!("account {name:?}: {}", failure.message), ..failure }
+}
+
+fn no_such_session(session: SessionId) -> Failure {
+    Failure::new(Code::NotFound, format!("there is no live session {session}"))
+}

@@ -1,0 +1,275 @@
+//! What goes over the control socket, which is also what `--json` prints.
+//!
+//! Must never carry a token, a verifier or a hash; a password goes in only, and does not show.
+
+use std::fmt;
+
+use exeunt::{Record, SessionId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::accounts::{Account, AccountError, rfc3339};
+
+/// What an operator asks for.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+#[expect(missing_docs, reason = "each is documented at the command line, in `cli`")]
+pub enum Command {
+    AccountAdd { name: String, password: NewPassword, admin: bool },
+    AccountList,
+    AccountDisable { name: String },
+    AccountEnable { name: String },
+    AccountPassword { name: String, password: NewPassword },
+    AccountRemove { name: String },
+    SetupLink,
+    SessionList { account: Option<String>, after: Option<SessionId>, limit: usize },
+    SessionEnd { session: SessionId },
+    SessionEndAll { account: Option<String> },
+    Check,
+}
+
+impl Command {
+    /// As the log names it: like the words on the command line.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::AccountAdd { .. } => "account add",
+            Self::AccountList => "account list",
+            Self::AccountDisable { .. } => "account disable",
+            Self::AccountEnable { .. } => "account enable",
+            Self::AccountPassword { .. } => "account password",
+            Self::AccountRemove { .. } => "account remove",
+            Self::SetupLink => "account setup-link",
+            Self::SessionList { .. } => "session list",
+            Self::SessionEnd { .. } => "session end",
+            Self::SessionEndAll { .. } => "session end-all",
+            Self::Check => "check",
+        }
+    }
+}
+
+/// A password on its way to being hashed. No Clone or Display; Debug prints `NewPassword(..)`.
+#[derive(Serialize, Deserialize)]
+pub struct NewPassword(String);
+
+impl NewPassword {
+    /// Takes it as it is.
+    #[must_use]
+    pub fn new(password: String) -> Self {
+        Self(password)
+    }
+
+    /// For the hasher alone.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for NewPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NewPassword(..)")
+    }
+}
+
+/// What was done.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Reply {
+    /// An account, changed in a way that also ended its sessions.
+    Changed {
+        /// The account; for a removed one, as it was before.
+        account: Account,
+        /// How many of its sessions ended.
+        sessions_ended: usize,
+    },
+    /// An account, added or enabled.
+    Account {
+        /// The account.
+        account: Account,
+    },
+    /// All accounts.
+    Accounts {
+        /// By number.
+        accounts: Vec<Account>,
+    },
+    /// A new set-up link.
+    SetupLink(SetupLink),
+    /// Some live sessions.
+    Sessions {
+        /// Of one account: last seen first. Of all: by id, which is by creation.
+        sessions: Vec<SessionLine>,
+        /// The id to go on after, if there may be more.
+        next: Option<SessionId>,
+    },
+    /// Sessions ended.
+    Ended {
+        /// How many.
+        sessions_ended: usize,
+    },
+    /// The state of the store.
+    Check {
+        /// What was found.
+        check: Check,
+    },
+}
+
+/// A link that makes the first administrator in the browser.
+#[derive(PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetupLink {
+    /// For the browser. Whoever has it can use it.
+    pub setup_link: String,
+    /// When it stops being valid.
+    #[serde(with = "rfc3339")]
+    pub expires_at: Timestamp,
+}
+
+impl fmt::Debug for SetupLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SetupLink").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
+}
+
+/// A live session, as an operator may see it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionLine {
+    /// Its public name.
+    pub id: SessionId,
+    /// The name of its account; `None` if that is gone.
+    pub account: Option<String>,
+    /// The number of its account.
+    pub user: String,
+    /// When its owner logged in.
+    #[serde(with = "rfc3339")]
+    pub created_at: Timestamp,
+    /// When it was last seen, to a 60th of the idle timeout.
+    #[serde(with = "rfc3339")]
+    pub seen_at: Timestamp,
+    /// When it ends if it is not seen again.
+    #[serde(with = "rfc3339")]
+    pub expires_at: Timestamp,
+    /// What logged in, as it named itself.
+    pub client: String,
+    /// Whether its owner asked to be remembered.
+    pub remembered: bool,
+}
+
+impl SessionLine {
+    pub(super) fn new(record: &Record, account: Option<String>) -> Self {
+        Self {
+            id: record.id(),
+            account,
+            user: record.user().to_string(),
+            created_at: record.created_at(),
+            seen_at: record.seen_at(),
+            expires_at: record.expires_at(),
+            client: record.client().to_owned(),
+            remembered: record.remembered(),
+        }
+    }
+}
+
+/// The state of the store.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// Whether nothing is wrong.
+    pub ok: bool,
+    /// What is wrong, one sentence each.
+    pub problems: Vec<String>,
+    /// The file.
+    pub store: String,
+    /// Its permissions in octal, such as `0600`.
+    pub mode: String,
+    /// The version of each component's tables.
+    pub schema: std::collections::BTreeMap<String, u32>,
+    /// How many accounts there are.
+    pub accounts: usize,
+    /// How many of them are administrators who may log in.
+    pub administrators: usize,
+    /// How many sessions live.
+    pub sessions: usize,
+}
+
+/// Why a command was not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[error("{message}")]
+pub struct Failure {
+    /// What kind it is.
+    pub code: Code,
+    /// For the operator.
+    pub message: String,
+}
+
+/// The kinds of failure, one exit code each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Code {
+    /// Anything not named below.
+    Failed,
+    /// The arguments, the configuration, a name or a password cannot be.
+    Usage,
+    /// There is no such account or session.
+    NotFound,
+    /// It exists already.
+    AlreadyExists,
+    /// The store, or the server that owns it, could not be used or did not answer.
+    Store,
+}
+
+impl Code {
+    /// As the program exits. Part of its interface: `exeunt --help` lists them.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::AlreadyExists => 4,
+            Self::Store => 5,
+        }
+    }
+}
+
+impl Failure {
+    /// A failure of this kind.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// A failure of this kind, told with all its causes.
+    pub fn caused(code: Code, error: &dyn std::error::Error) -> Self {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let cause_text = cause.to_string();
+            // Some errors print their cause themselves.
+            if !message.ends_with(&cause_text) {
+                message = format!("{message}: {cause_text}");
+            }
+            source = cause.source();
+        }
+        Self { code, message }
+    }
+}
+
+impl From<AccountError> for Failure {
+    fn from(error: AccountError) -> Self {
+        let code = match &error {
+            AccountError::NameTaken | AccountError::NotEmpty => Code::AlreadyExists,
+            AccountError::NoSuchAccount => Code::NotFound,
+            AccountError::BadName { .. } | AccountError::BadPassword { .. } => Code::Usage,
+            AccountError::Busy | AccountError::Database(_) => Code::Store,
+            AccountError::SetupInvalid | AccountError::Hash(_) => Code::Failed,
+        };
+        Self::caused(code, &error)
+    }
+}
+
+impl From<exeunt::Error> for Failure {
+    fn from(error: exeunt::Error) -> Self {
+        let code = match error.kind() {
+            exeunt::ErrorKind::Store | exeunt::ErrorKind::Users => Code::Store,
+            _ => Code::Failed,
+        };
+        Self::caused(code, &error)
+    }
+}

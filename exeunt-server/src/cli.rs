@@ -1,0 +1,232 @@
+//! The command line.
+//!
+//! Must never take a password as an argument, where other users of the machine could read it, nor print one.
+
+mod password;
+mod run;
+mod show;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use exeunt::SessionId;
+
+pub use self::run::main;
+use crate::config::Options;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed (and: `exeunt check` found a problem)
+  2  the arguments, the configuration, the name or the password cannot be
+  3  there is no such account or session
+  4  it exists already
+  5  the store, or the server that owns it, could not be used or did not answer
+
+While a server owns the store, commands go through its control socket (<store>.sock), and say that something is done
+only when the server has said so. Without a server they open the store themselves.";
+
+/// Login and logout as a ready-made server, on one SQLite file.
+#[derive(Debug, Parser)]
+#[command(name = "exeunt", version, after_help = EXIT_CODES, max_term_width = 110)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Top,
+}
+
+#[derive(Args, Debug)]
+struct Global {
+    /// The configuration file [default: exeunt.toml, if there is one; or EXEUNT_CONFIG].
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// The file of accounts and sessions [default: exeunt.db; or EXEUNT_STORE].
+    #[arg(long, value_name = "FILE", global = true)]
+    store: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Top {
+    /// Serves until stopped (SIGTERM, SIGINT). On an empty store it prints a link for making the first account.
+    #[command(after_help = "\
+Each option can be set in the configuration file and by a variable, too: --idle-timeout is idle_timeout and
+EXEUNT_IDLE_TIMEOUT. Flags win over variables, variables over the file. `exeunt config` shows the defaults.
+
+Examples:
+  exeunt serve
+  exeunt serve --listen 127.0.0.1:9000 --store /var/lib/exeunt/exeunt.db --public-url https://login.example.org")]
+    Serve(Box<Options>),
+    /// Prints the configuration in effect as a commented file, with every option and its default.
+    #[command(after_help = "\
+Examples:
+  exeunt config > exeunt.toml
+  exeunt config --config /etc/exeunt.toml    # also tells whether it can be read")]
+    Config,
+    /// Adds, lists and changes accounts.
+    Account {
+        #[command(flatten)]
+        output: Output,
+        #[command(subcommand)]
+        command: AccountCommand,
+    },
+    /// Lists and ends sessions.
+    Session {
+        #[command(flatten)]
+        output: Output,
+        #[command(subcommand)]
+        command: SessionCommand,
+    },
+    /// Looks the store over: integrity, permissions, versions, counts.
+    #[command(after_help = "\
+Exits with 0 if all is well, with 1 if it found a problem, with 5 if the store could not be used.
+
+Examples:
+  exeunt check
+  exeunt check --store /var/lib/exeunt/exeunt.db --json")]
+    Check {
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+#[derive(Args, Debug)]
+struct Output {
+    /// Prints JSON: the answer to standard output, an error to standard error.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct PasswordSource {
+    /// Reads the password from standard input, less one line end at its end. Without it, you are asked for it.
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Names are kept as written (in Unicode NFC), and are the same if they differ in case alone. At most 64 characters, no
+control characters, no white space at either end. Passwords have 1 to 1024 bytes.")]
+enum AccountCommand {
+    /// Adds an account.
+    #[command(after_help = "\
+Examples:
+  exeunt account add alice --admin
+  exeunt account add bob --password-stdin < password.txt")]
+    Add {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        password: PasswordSource,
+        /// Makes it an administrator.
+        #[arg(long)]
+        admin: bool,
+    },
+    /// Lists all accounts.
+    List,
+    /// Refuses its logins, and ends its sessions. The last administrator, too: a shell is the way back in.
+    Disable {
+        /// Its name.
+        name: String,
+    },
+    /// Lets it log in again.
+    Enable {
+        /// Its name.
+        name: String,
+    },
+    /// Gives it another password, and ends its sessions.
+    Password {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        password: PasswordSource,
+    },
+    /// Removes it for good, and ends its sessions. A later account of that name inherits nothing.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+    /// Makes a link that creates the first administrator in the browser, once, within 15 minutes.
+    ///
+    /// The link before it is void. Only while there is no account at all; after that, use `exeunt account add --admin`.
+    SetupLink,
+}
+
+#[derive(Debug, Subcommand)]
+enum SessionCommand {
+    /// Lists live sessions: of one account last seen first, of all in the order of login.
+    #[command(after_help = "\
+Examples:
+  exeunt session list --account alice
+  exeunt session list --json --limit 5000 --after DNqrr2AAAAE")]
+    List {
+        /// Those of one account alone.
+        #[arg(long, value_name = "NAME")]
+        account: Option<String>,
+        /// Those after this one.
+        #[arg(long, value_name = "ID", conflicts_with = "account")]
+        after: Option<SessionId>,
+        /// At most so many.
+        #[arg(long, value_name = "NUMBER", default_value_t = 1000, conflicts_with = "account",
+              value_parser = limit)]
+        limit: usize,
+    },
+    /// Ends one session, by its public id.
+    End {
+        /// As `session list` shows it.
+        id: SessionId,
+    },
+    /// Ends all sessions: of one account, or of everybody.
+    #[command(after_help = "\
+Examples:
+  exeunt session end-all --account alice
+  exeunt session end-all")]
+    EndAll {
+        /// Those of one account alone.
+        #[arg(long, value_name = "NAME")]
+        account: Option<String>,
+    },
+}
+
+fn limit(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(limit @ 1..=100_000) => Ok(limit),
+        _ => Err("a number from 1 to 100000".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn store_and_config_are_understood_before_and_after_every_command() {
+        for line in [
+            "serve",
+            "config",
+            "account list",
+            "account add alice --password-stdin",
+            "session list",
+            "session end DNqrr2AAAAE",
+            "check",
+        ] {
+            for (before, after) in [(" --store s --config c", ""), ("", " --store s --config c")] {
+                let line = format!("exeunt{before} {line}{after}");
+                let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+                assert_eq!(cli.global.store, Some("s".into()), "{line}");
+                assert_eq!(cli.global.config, Some("c".into()), "{line}");
+                if let Top::Serve(options) = cli.command {
+                    assert_eq!(options.store, Some("s".into()), "{line}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Does what the command line says.
+//!
+//! Must never print "done" before the database, or the server that owns it, has said so.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use exeunt::Sessions;
+use exeunt::store::sqlite::{Database, OpenError, SqliteStore};
+
+use super::{AccountCommand, Cli, SessionCommand, Top, password, show};
+use crate::accounts::{Accounts, Hasher};
+use crate::admin::{Admin, Code, Command, Failure, Reply};
+use crate::config::{self, Config, ConfigError, Options};
+use crate::{control, serve};
+
+/// How long to wait for another command that has the store open, or for a server that is just starting.
+const OWNER_PATIENCE: Duration = Duration::from_secs(3);
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Runs the program with these arguments, the first of which is its name.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors, and go to standard output.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let json = match &cli.command {
+        Top::Account { output, .. } | Top::Session { output, .. } | Top::Check { output } => output.json,
+        Top::Serve(_) | Top::Config => false,
+    };
+    match run(cli, json) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let failure = failure(&error);
+            let text = match json {
+                true => serde_json::json!({ "error": failure }).to_string(),
+                false => format!("exeunt: {}", failure.message),
+            };
+            let _ = writeln!(std::io::stderr(), "{text}");
+            ExitCode::from(failure.code.exit_code())
+        }
+    }
+}
+
+fn run(cli: Cli, json: bool) -> anyhow::Result<u8> {
+    let Cli { global, command } = cli;
+    let file = global.config.as_deref();
+    let flags = Options { store: global.store, ..Options::default() };
+    let command = match command {
+        Top::Serve(options) => {
+            let config = Config::load(file, options.over(flags))?;
+            config.check_to_serve()?;
+            let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
+            return runtime.block_on(serve::serve(config)).map(|()| 0);
+        }
+        Top::Config => {
+            let set = config::read(file, std::env::vars_os(), flags)?;
+            Config::decide(set.clone())?;
+            return print(&config::print(&set)).map(|()| 0);
+        }
+        Top::Account { command, .. } => account(command)?,
+        Top::Session { command, .. } => session(command),
+        Top::Check { .. } => Command::Check,
+    };
+    let config = Config::load(file, flags)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let reply = runtime.context("starting the runtime")?.block_on(ask(&config, command))?;
+    let sound = !matches!(&reply, Reply::Check { check } if !check.ok);
+    match json {
+        true => print(&format!("{}\n", serde_json::to_string(&reply)?))?,
+        false => print(&show::text(&reply))?,
+    }
+    Ok(if sound { 0 } else { Code::Failed.exit_code() })
+}
+
+fn account(command: AccountCommand) -> Result<Command, Failure> {
+    Ok(match command {
+        AccountCommand::Add { name, password, admin } => {
+            Command::AccountAdd { name, password: password::read(password.password_stdin)?, admin }
+        }
+        AccountCommand::List => Command::AccountList,
+        AccountCommand::Disable { name } => Command::AccountDisable { name },
+        AccountCommand::Enable { name } => Command::AccountEnable { name },
+        AccountCommand::Password { name, password } => {
+            Command::AccountPassword { name, password: password::read(password.password_stdin)? }
+        }
+        AccountCommand::Remove { name } => Command::AccountRemove { name },
+        AccountCommand::SetupLink => Command::SetupLink,
+    })
+}
+
+fn session(command: SessionCommand) -> Command {
+    match command {
+        SessionCommand::List { account, after, limit } => Command::SessionList { account, after, limit },
+        SessionCommand::End { id } => Command::SessionEnd { session: id },
+        SessionCommand::EndAll { account } => Command::SessionEndAll { account },
+    }
+}
+
+/// Has the server do it, or does it itself where no server owns the store.
+async fn ask(config: &Config, command: Command) -> Result<Reply, Failure> {
+    let creates = matches!(command, Command::AccountAdd { .. } | Command::SetupLink);
+    if !creates && !config.store.exists() {
+        return Err(no_store(&config.store));
+    }
+    let began = Instant::now();
+    loop {
+        let path = match Database::open(&config.store) {
+            Ok(database) => return do_it(config, database, command).await,
+            Err(OpenError::Locked { path }) => path,
+            Err(error) => return Err(Failure::caused(Code::Store, &error)),
+        };
+        match control::reach(&path).await {
+            Ok(owner) => return owner.ask(&command).await,
+            Err(failure) if began.elapsed() > OWNER_PATIENCE => return Err(failure),
+            // Another command may have it open for a moment, or a server is about to listen.
+            Err(_) => tokio::time::sleep(ASK_AGAIN).await,
+        }
+    }
+}
+
+async fn do_it(config: &Config, database: Database, command: Command) -> Result<Reply, Failure> {
+    let unusable = |error: OpenError| Failure::caused(Code::Store, &error);
+    let store = SqliteStore::over(database.clone()).map_err(unusable)?;
+    let hasher = Hasher::new().map_err(|error| Failure::caused(Code::Failed, &error))?;
+    let accounts = Accounts::open(database.clone(), hasher).map_err(unusable)?;
+    let sessions = Sessions::new(store).lifetime(config.lifetime());
+    let admin = Admin::new(accounts, sessions, database.clone(), config.public_url_at(config.listen));
+    let reply = admin.run(command).await;
+    database.close();
+    reply
+}
+
+fn no_store(path: &Path) -> Failure {
+    let message = format!(
+        "there is no store at {}: name it with --store; `exeunt serve` and `exeunt account add` make a new one",
+        path.display()
+    );
+    Failure::new(Code::Store, message)
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("writing to standard output")
+}
+
+/// What to tell the operator, with all causes, and as which exit code.
+fn failure(error: &anyhow::Error) -> Failure {
+    if let Some(failure) = error.downcast_ref::<Failure>() {
+        return failure.clone();
+    }
+    let code = if error.downcast_ref::<ConfigError>().is_some() {
+        Code::Usage
+    } else if error.downcast_ref::<OpenError>().is_some() {
+        Code::Store
+    } else {
+        Code::Failed
+    };
+    Failure::caused(code, error.as_ref())
+}

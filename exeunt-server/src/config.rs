@@ -1,0 +1,277 @@
+//! What can be set: a TOML file, then `EXEUNT_*` variables, then flags; the later one wins.
+//!
+//! Must never guess at what it does not know: an unknown key or variable is an error that names it.
+
+mod options;
+mod print;
+mod public_url;
+mod sources;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use exeunt::Lifetime;
+use ipnet::IpNet;
+
+pub use self::options::{LogFormat, Options, SameSite};
+pub use self::print::print;
+pub use self::public_url::{PublicUrl, PublicUrlError};
+pub use self::sources::{DEFAULT_FILE, read};
+
+const SHORTEST: Duration = Duration::from_secs(1);
+/// RFC 6265bis, section 5.5.
+const LONGEST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
+/// How the server is to run, each option decided. [`Options`] says what each means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is documented at the field of the same name in `Options`")]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub store: PathBuf,
+    pub public_url: Option<PublicUrl>,
+    pub trusted_proxies: Vec<IpNet>,
+    pub idle_timeout: Duration,
+    pub absolute_timeout: Duration,
+    pub remember_for: Duration,
+    pub sessions_per_account: usize,
+    pub logout_failure_status: u16,
+    /// `None`: `__Host-session`, or `session` where the public URL is plain http. [`Config::cookie_name`] decides.
+    pub cookie_name: Option<String>,
+    pub cookie_domain: Option<String>,
+    pub cookie_same_site: SameSite,
+    /// In bytes; 0 for none.
+    pub near_cache_bytes: usize,
+    /// `None`: text on a terminal, JSON otherwise.
+    pub log_format: Option<LogFormat>,
+    pub log: String,
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file that was named cannot be read.
+    #[error("cannot read the configuration file {}: {source}", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file has an unknown key, or a value that cannot be.
+    #[error("in the configuration file {}: {reason}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// The line, the key and the reason.
+        reason: String,
+    },
+    /// A variable has a value that cannot be.
+    #[error("in the environment variable {variable}: {reason}")]
+    Variable {
+        /// Its name.
+        variable: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// There is no such option.
+    #[error(
+        "the environment variable {variable} names no option; `exeunt config` lists them all (listen is EXEUNT_LISTEN)"
+    )]
+    UnknownVariable {
+        /// Its name.
+        variable: String,
+    },
+    /// Two options do not go together, or one is out of range.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Config {
+    /// Reads the file and this process's environment, and puts `flags` on top.
+    ///
+    /// `file`: the file that a flag named; else `EXEUNT_CONFIG` names it; else `exeunt.toml` is read if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`].
+    pub fn load(file: Option<&Path>, flags: Options) -> Result<Self, ConfigError> {
+        Self::decide(read(file, std::env::vars_os(), flags)?)
+    }
+
+    /// Gives every option that is not set its default, and checks that they go together.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Refused`].
+    pub fn decide(options: Options) -> Result<Self, ConfigError> {
+        let filled = Self::filled(options.over(Options::defaults()));
+        let config = filled.expect("every option that has no default is optional here, too");
+        config.check()?;
+        Ok(config)
+    }
+
+    fn filled(options: Options) -> Option<Self> {
+        Some(Self {
+            listen: options.listen?,
+            store: options.store?,
+            public_url: options.public_url,
+            trusted_proxies: options.trusted_proxies?,
+            idle_timeout: options.idle_timeout?,
+            absolute_timeout: options.absolute_timeout?,
+            remember_for: options.remember_for?,
+            sessions_per_account: options.sessions_per_account?,
+            logout_failure_status: options.logout_failure_status?,
+            cookie_name: options.cookie_name,
+            cookie_domain: options.cookie_domain,
+            cookie_same_site: options.cookie_same_site?,
+            near_cache_bytes: options.near_cache_mib?.saturating_mul(1024 * 1024),
+            log_format: options.log_format,
+            log: options.log?,
+        })
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let lasting = [
+            ("idle_timeout", self.idle_timeout),
+            ("absolute_timeout", self.absolute_timeout),
+            ("remember_for", self.remember_for),
+        ];
+        for (key, duration) in lasting {
+            if !(SHORTEST..=LONGEST).contains(&duration) {
+                return Err(refused(format_args!("{key} must be between 1s and 400days")));
+            }
+        }
+        if self.idle_timeout > self.absolute_timeout {
+            return Err(refused(format_args!("idle_timeout must not be longer than absolute_timeout")));
+        }
+        if self.sessions_per_account == 0 {
+            return Err(refused(format_args!("sessions_per_account must be at least 1")));
+        }
+        if !(400..=599).contains(&self.logout_failure_status) {
+            return Err(refused(format_args!("logout_failure_status must be between 400 and 599")));
+        }
+        self.check_cookie()
+    }
+
+    /// What browsers would refuse in silence is refused aloud here (RFC 6265bis, section 4.1.3).
+    fn check_cookie(&self) -> Result<(), ConfigError> {
+        let name = self.cookie_name();
+        let has =
+            |prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+        if name.is_empty() || !name.bytes().all(is_token_byte) {
+            return Err(refused(format_args!(
+                "cookie_name must be letters, digits, and -_.!#$%&'*+^`|~ alone"
+            )));
+        }
+        if (has("__Host-") || has("__Secure-")) && !self.cookie_is_secure() {
+            return Err(refused(format_args!(
+                "cookie_name {name}: browsers take this prefix over https alone; set public_url to an https:// one"
+            )));
+        }
+        if has("__Host-") && self.cookie_domain.is_some() {
+            return Err(refused(format_args!(
+                "cookie_name {name}: browsers refuse this prefix together with cookie_domain"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The name of the session cookie: as set, else by the public URL.
+    #[must_use]
+    pub fn cookie_name(&self) -> &str {
+        match (&self.cookie_name, self.cookie_is_secure(), &self.cookie_domain) {
+            (Some(name), _, _) => name,
+            (None, true, None) => "__Host-session",
+            // Browsers refuse `__Host-` together with a domain.
+            (None, true, Some(_)) => "__Secure-session",
+            (None, false, _) => "session",
+        }
+    }
+
+    /// Whether the cookie is sent over https alone: so it is if the public URL is https.
+    #[must_use]
+    pub fn cookie_is_secure(&self) -> bool {
+        self.public_url.as_ref().is_some_and(PublicUrl::is_https)
+    }
+
+    /// The timeouts, as the library takes them.
+    #[must_use]
+    pub fn lifetime(&self) -> Lifetime {
+        Lifetime::new(self.idle_timeout, self.absolute_timeout).remember_for(self.remember_for)
+    }
+
+    /// The public URL, or where there is none, how a browser on this machine reaches a server that listens at `bound`.
+    #[must_use]
+    pub fn public_url_at(&self, bound: SocketAddr) -> PublicUrl {
+        self.public_url.clone().unwrap_or_else(|| PublicUrl::local(bound))
+    }
+
+    /// Refuses to serve where a password would cross a network in the clear without anybody having said so.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Refused`], which says what to set.
+    pub fn check_to_serve(&self) -> Result<(), ConfigError> {
+        if self.public_url.is_some() || self.listen.ip().is_loopback() {
+            return Ok(());
+        }
+        Err(ConfigError::Refused(format!(
+            "refusing to listen on {}, which other machines can reach, without a public URL: passwords and cookies \
+             would cross the network unencrypted, and links and the cross-site check need the address that people \
+             see. Put a proxy that does TLS in front and set --public-url https://login.example.org (public_url in \
+             the file, EXEUNT_PUBLIC_URL), or listen on 127.0.0.1",
+            self.listen
+        )))
+    }
+
+    /// What the operator should know about this configuration, one sentence each, for the log at start.
+    #[must_use]
+    pub fn notices(&self) -> Vec<Notice> {
+        match &self.public_url {
+            Some(url) if url.is_https() => Vec::new(),
+            Some(url) => vec![Notice {
+                is_warning: true,
+                text: format!(
+                    "the public URL {url} is plain http: whoever listens on the network reads passwords and cookies; \
+                     the cookie is `{}` without Secure",
+                    self.cookie_name()
+                ),
+            }],
+            None => vec![Notice {
+                is_warning: false,
+                text: format!(
+                    "no public URL is set: serving this machine alone, over plain http; the cookie is `{}` without \
+                     Secure",
+                    self.cookie_name()
+                ),
+            }],
+        }
+    }
+}
+
+fn refused(reason: fmt::Arguments<'_>) -> ConfigError {
+    ConfigError::Refused(reason.to_string())
+}
+
+/// A `tchar` of RFC 9110, section 5.6.2.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.!#$%&'*+^`|~".contains(&byte)
+}
+
+/// A sentence for the log at start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Whether it is about a danger.
+    pub is_warning: bool,
+    /// The sentence.
+    pub text: String,
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}

@@ -1,0 +1,205 @@
+//! Every option there is, with what it means: the one place for the file, the variables, the flags and their help.
+//!
+//! Must never decide anything: what is not set stays unset here.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use exeunt::Lifetime;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::PublicUrl;
+
+/// The options, as far as they are set. A field's documentation is its help, and its comment in `exeunt config`.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    /// Where to listen: an IP address and a port. Anything but loopback needs a public URL, too.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+
+    /// The file of accounts and sessions, made if there is none. A relative path starts where the program does.
+    #[arg(long, value_name = "FILE")]
+    pub store: Option<PathBuf>,
+
+    /// How people reach this server: https://, a host, maybe a port, nothing more. Links, cookies and the cross-site
+    /// check go by it, never by the Host header. TLS is up to the proxy in front. Without it, the server is for this
+    /// machine alone.
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<PublicUrl>,
+
+    /// The proxies whose Forwarded and X-Forwarded-For headers are believed: addresses, or networks such as
+    /// 10.0.0.0/8. From anybody else, these headers are ignored.
+    #[arg(long, value_name = "NETWORKS", value_delimiter = ',', value_parser = network)]
+    #[serde(default, with = "networks")]
+    pub trusted_proxies: Option<Vec<IpNet>>,
+
+    /// A session ends this long after it was last used, such as 30m.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[serde(default, with = "duration")]
+    pub idle_timeout: Option<Duration>,
+
+    /// A session ends this long after login, used or not, such as 8h.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[serde(default, with = "duration")]
+    pub absolute_timeout: Option<Duration>,
+
+    /// A session whose owner asked to be remembered ends this long after login, in place of both timeouts. At most
+    /// 400 days.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[serde(default, with = "duration")]
+    pub remember_for: Option<Duration>,
+
+    /// The most sessions of one account. One login more ends the session that was unused the longest.
+    #[arg(long, value_name = "NUMBER")]
+    pub sessions_per_account: Option<usize>,
+
+    /// The status that logout answers with if the store could not end the session: 400 to 599.
+    #[arg(long, value_name = "STATUS")]
+    pub logout_failure_status: Option<u16>,
+
+    /// The name of the session cookie. If it is not set: __Host-session; with a cookie domain __Secure-session; with
+    /// a public URL of plain http, or none, session.
+    #[arg(long, value_name = "NAME")]
+    pub cookie_name: Option<String>,
+
+    /// Sends the cookie to this domain and all hosts below it. If it is not set, it goes to this server alone, which
+    /// is safer.
+    #[arg(long, value_name = "DOMAIN")]
+    pub cookie_domain: Option<String>,
+
+    /// Whether links from other sites arrive logged in: lax (they do) or strict (they do not).
+    #[arg(long, value_name = "lax|strict")]
+    pub cookie_same_site: Option<SameSite>,
+
+    /// The memory for live sessions, in MiB, so that most requests do not ask the file. 0 for none.
+    #[arg(long, value_name = "MIB")]
+    pub near_cache_mib: Option<usize>,
+
+    /// How to write the log: text or json. If it is not set: text on a terminal, JSON otherwise.
+    #[arg(long, value_name = "text|json")]
+    pub log_format: Option<LogFormat>,
+
+    /// What to log: a level, or levels by module, such as info,exeunt=debug.
+    #[arg(long, value_name = "FILTER")]
+    pub log: Option<String>,
+}
+
+/// Whether the cookie comes along when another site links here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SameSite {
+    /// It does, when a link is followed.
+    Lax,
+    /// It does not.
+    Strict,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Options {
+    /// What holds where nothing is set.
+    #[must_use]
+    pub fn defaults() -> Self {
+        let lifetime = Lifetime::default();
+        Self {
+            listen: Some(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            store: Some(PathBuf::from("exeunt.db")),
+            public_url: None,
+            trusted_proxies: Some(Vec::new()),
+            idle_timeout: Some(lifetime.idle()),
+            absolute_timeout: Some(lifetime.absolute()),
+            remember_for: Some(lifetime.remembered()),
+            sessions_per_account: Some(100),
+            logout_failure_status: Some(400),
+            cookie_name: None,
+            cookie_domain: None,
+            cookie_same_site: Some(SameSite::Lax),
+            near_cache_mib: Some(64),
+            log_format: None,
+            log: Some("info".to_owned()),
+        }
+    }
+
+    /// These options, and those of `below` where nothing is set here.
+    #[must_use]
+    pub fn over(self, below: Self) -> Self {
+        Self {
+            listen: self.listen.or(below.listen),
+            store: self.store.or(below.store),
+            public_url: self.public_url.or(below.public_url),
+            trusted_proxies: self.trusted_proxies.or(below.trusted_proxies),
+            idle_timeout: self.idle_timeout.or(below.idle_timeout),
+            absolute_timeout: self.absolute_timeout.or(below.absolute_timeout),
+            remember_for: self.remember_for.or(below.remember_for),
+            sessions_per_account: self.sessions_per_account.or(below.sessions_per_account),
+            logout_failure_status: self.logout_failure_status.or(below.logout_failure_status),
+            cookie_name: self.cookie_name.or(below.cookie_name),
+            cookie_domain: self.cookie_domain.or(below.cookie_domain),
+            cookie_same_site: self.cookie_same_site.or(below.cookie_same_site),
+            near_cache_mib: self.near_cache_mib.or(below.near_cache_mib),
+            log_format: self.log_format.or(below.log_format),
+            log: self.log.or(below.log),
+        }
+    }
+}
+
+/// A network, or an address for itself alone.
+fn network(text: &str) -> Result<IpNet, String> {
+    let parsed = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    parsed.map_err(|_| format!("{text:?} is neither an IP address nor a network such as 10.0.0.0/8"))
+}
+
+mod networks {
+    use super::{Deserialize, IpNet, network};
+    use serde::{Deserializer, Serialize as _, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<Vec<IpNet>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Vec<IpNet>>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        texts.iter().map(|text| network(text).map_err(D::Error::custom)).collect::<Result<_, _>>().map(Some)
+    }
+}
+
+mod duration {
+    use super::{Deserialize, Duration};
+    use serde::{Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(duration) => serializer.collect_str(&humantime::format_duration(*duration)),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        humantime::parse_duration(&text).map(Some).map_err(|error| {
+            D::Error::custom(format_args!("{text:?} is not a duration such as \"30m\" or \"8h\": {error}"))
+        })
+    }
+}

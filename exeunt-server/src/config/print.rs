@@ -1,0 +1,107 @@
+//! Writes the commented file that `exeunt config` prints.
+//!
+//! Must never print what would not load again.
+
+use std::fmt::Write as _;
+
+use clap::{Args as _, Command};
+
+use super::Options;
+
+const WIDTH: usize = 100;
+
+const HEAD: &str = "\
+# The configuration of exeunt, in effect now. Lines that start with #key are not set: they show the default,
+# or an example where there is none. Each key can be set by a variable, too (listen: EXEUNT_LISTEN), and by a
+# flag of `exeunt serve` (--listen). A flag wins over a variable, a variable over this file. Unknown keys are errors.
+";
+
+/// A TOML file with every option explained: those that are set as they are, the others commented out.
+#[must_use]
+pub fn print(set: &Options) -> String {
+    // Both hold nothing but text, numbers and lists of text, which TOML can always say.
+    let table = |options: &Options| toml::Table::try_from(options).unwrap_or_default();
+    let (set, defaults) = (table(set), table(&Options::defaults()));
+    let mut file = HEAD.to_owned();
+    for arg in Options::augment_args(Command::new("")).get_arguments() {
+        let key = arg.get_id().as_str();
+        let help = arg.get_long_help().or(arg.get_help()).map(ToString::to_string).unwrap_or_default();
+        file.push('\n');
+        wrap(&mut file, &help);
+        let line = match (set.get(key), defaults.get(key)) {
+            (Some(value), _) => format!("{key} = {value}"),
+            (None, Some(default)) => format!("#{key} = {default}"),
+            (None, None) => format!("#{key} = {}", example(key)),
+        };
+        file.push_str(&line);
+        file.push('\n');
+    }
+    file
+}
+
+fn example(key: &str) -> &'static str {
+    match key {
+        "public_url" => r#""https://login.example.org""#,
+        "cookie_domain" => r#""example.org""#,
+        "cookie_name" => r#""session""#,
+        "log_format" => r#""json""#,
+        _ => r#""""#,
+    }
+}
+
+fn wrap(file: &mut String, text: &str) {
+    let mut line = String::from("#");
+    for word in text.split_whitespace() {
+        if line.len() + 1 + word.len() > WIDTH {
+            let _ = writeln!(file, "{line}");
+            line.truncate(1);
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    // Clap takes the full stop at the end away.
+    let _ = writeln!(file, "{line}.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uncommented(text: &str, but: &[&str]) -> String {
+        let lines = text.lines().filter_map(|line| match line.strip_prefix('#') {
+            Some(rest) if rest.starts_with(' ') => None,
+            Some(rest) => (!but.iter().any(|key| rest.starts_with(key))).then_some(rest),
+            None => Some(line),
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn what_is_printed_loads_again_and_means_the_same() {
+        let set = Options {
+            store: Some("a \"quoted\" \\ name.db".into()),
+            public_url: Some("https://example.org".parse().unwrap()),
+            trusted_proxies: Some(vec!["10.0.0.0/8".parse().unwrap()]),
+            ..Options::default()
+        };
+        for options in [Options::default(), Options::defaults(), set] {
+            assert_eq!(toml::from_str::<Options>(&print(&options)).unwrap(), options);
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_shown_as_they_are() {
+        let without_default = ["public_url", "cookie_name", "cookie_domain", "log_format"];
+        let shown = uncommented(&print(&Options::default()), &without_default);
+        assert_eq!(toml::from_str::<Options>(&shown).unwrap(), Options::defaults());
+        // Also the examples can be read.
+        assert!(toml::from_str::<Options>(&uncommented(&print(&Options::default()), &[])).is_ok());
+    }
+
+    #[test]
+    fn every_option_is_explained() {
+        for arg in Options::augment_args(Command::new("")).get_arguments() {
+            assert!(arg.get_help().is_some_and(|help| help.to_string().len() > 20), "{:?}", arg.get_id());
+        }
+    }
+}

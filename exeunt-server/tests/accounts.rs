@@ -1,0 +1,337 @@
+//! Accounts: who may log in, and what ends when they may not any more.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use exeunt::store::sqlite::{Database, SqliteStore};
+use exeunt::{
+    Extend, LoggedIn, LoginOptions, ManualClock, Near, Sessions, Timestamp, UserId, Users, Verified,
+};
+use exeunt_server::accounts::{AccountError, Accounts, Cost, Credentials, Hasher, SETUP_LINK_LASTS};
+use tempfile::TempDir;
+
+const CHEAP: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
+const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
+
+struct Server {
+    accounts: Accounts,
+    sessions: Sessions,
+    hasher: Hasher,
+    database: Database,
+    folder: TempDir,
+}
+
+impl Server {
+    fn new() -> Self {
+        Self::at(tempfile::tempdir().unwrap(), CHEAP)
+    }
+
+    fn at(folder: TempDir, cost: Cost) -> Self {
+        let database = Database::open(folder.path().join("a.db")).unwrap();
+        let hasher = Hasher::with(cost, 2, 100).unwrap();
+        let store = Near::new(SqliteStore::over(database.clone()).unwrap(), 1 << 20);
+        let accounts = Accounts::open(database.clone(), hasher.clone()).unwrap();
+        let sessions = Sessions::new(store).clock(Arc::new(ManualClock::at(NOW)));
+        Self { accounts, sessions, hasher, database, folder }
+    }
+
+    fn reopened(self, cost: Cost) -> Self {
+        let Self { accounts, sessions, database, folder, .. } = self;
+        drop((accounts, sessions, database));
+        Self::at(folder, cost)
+    }
+
+    async fn add(&self, name: &str, password: &str) -> i64 {
+        self.accounts.add(name, password, false, NOW).await.unwrap().id
+    }
+
+    async fn verify(&self, name: &str, password: &str) -> Option<Verified> {
+        self.accounts.verify(credentials(name, password)).await.unwrap()
+    }
+
+    async fn login(&self, name: &str, password: &str) -> Option<LoggedIn> {
+        let options = LoginOptions::default();
+        self.sessions.login(&self.accounts, credentials(name, password), options).await.unwrap()
+    }
+
+    async fn lives(&self, login: &LoggedIn) -> bool {
+        let at_hand = self.sessions.resume_at_hand(&login.token, Extend::No).is_some();
+        let found = self.sessions.resume(&login.token, Extend::No).await.unwrap().is_some();
+        assert!(found || !at_hand, "the cache knows a session that the store does not");
+        found
+    }
+}
+
+fn credentials(username: &str, password: &str) -> Credentials {
+    Credentials { username: username.to_owned(), password: password.to_owned() }
+}
+
+#[tokio::test]
+async fn the_right_password_says_who_it_is() {
+    let server = Server::new();
+    let id = server.add("Zoe\u{308}", "cafe\u{301}").await;
+    for (name, password) in
+        [("Zo\u{eb}", "caf\u{e9}"), ("ZOE\u{308}", "cafe\u{301}"), ("zo\u{eb}", "caf\u{e9}")]
+    {
+        let verified = server.verify(name, password).await.unwrap();
+        assert_eq!(verified.user(), &UserId::from(id));
+        assert_eq!(verified.name(), Some("Zo\u{eb}"));
+        assert!(server.accounts.is_current(&verified).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn every_kind_of_wrong_is_none_and_costs_exactly_one_hash_as_right_does() {
+    // R32, R33
+    let server = Server::new();
+    server.add("alice", "right").await;
+    server.add("mallory", "right").await;
+    server.accounts.disable("mallory").await.unwrap();
+    let long = "x".repeat(70);
+    for (name, password, is_right) in [
+        ("alice", "right", true),
+        ("alice", "wrong", false),
+        ("alice", "", false),
+        ("alice", " right", false),
+        ("nobody", "right", false),
+        ("mallory", "right", false),
+        ("mallory", "wrong", false),
+        ("", "right", false),
+        (" alice", "right", false),
+        ("alice\n", "right", false),
+        (long.as_str(), "right", false),
+    ] {
+        let before = server.hasher.hashed();
+        assert_eq!(server.verify(name, password).await.is_some(), is_right, "{name:?} {password:?}");
+        assert_eq!(server.hasher.hashed() - before, 1, "{name:?} {password:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_is_taken_whatever_its_case_and_composition() {
+    let server = Server::new();
+    server.add("Zo\u{eb}", "x").await;
+    for name in ["Zo\u{eb}", "zoe\u{308}", "ZO\u{cb}"] {
+        let refused = server.accounts.add(name, "y", true, NOW).await;
+        assert!(matches!(refused, Err(AccountError::NameTaken)), "{name}");
+    }
+    // At once, too: the database decides, not the look beforehand.
+    let (one, other) = tokio::join!(
+        server.accounts.add("new", "x", false, NOW),
+        server.accounts.add("NEW", "x", false, NOW)
+    );
+    assert!(one.is_ok() != other.is_ok());
+    assert_eq!(server.accounts.list().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_password_may_have_1_to_1024_bytes() {
+    // R36
+    let server = Server::new();
+    for bad in [String::new(), "x".repeat(1025), "é".repeat(513)] {
+        let refused = server.accounts.add("a", &bad, false, NOW).await;
+        assert!(matches!(refused, Err(AccountError::BadPassword { .. })), "{} bytes", bad.len());
+    }
+    // 1536 bytes that compose to 1024.
+    server.add("a", &"e\u{301}".repeat(512)).await;
+    assert!(server.verify("a", &"é".repeat(512)).await.is_some());
+    assert!(server.verify("a", &"é".repeat(511)).await.is_none());
+    let refused = server.accounts.set_password("a", "").await;
+    assert!(matches!(refused, Err(AccountError::BadPassword { .. })));
+}
+
+#[tokio::test]
+async fn a_number_is_never_given_twice() {
+    let server = Server::new();
+    let first = server.add("alice", "one").await;
+    server.accounts.remove("alice").await.unwrap();
+    let second = server.add("alice", "two").await;
+    assert!(second > first);
+    server.accounts.remove("alice").await.unwrap();
+    let server = server.reopened(CHEAP);
+    assert!(server.add("bob", "three").await > second, "nor after a restart");
+}
+
+#[tokio::test]
+async fn disabling_a_new_password_and_removing_end_the_sessions_of_that_account_alone() {
+    // R18, R19
+    let server = Server::new();
+    server.add("alice", "right").await;
+    server.add("bob", "right").await;
+    let bob = server.login("bob", "right").await.unwrap();
+
+    let (one, two) =
+        (server.login("alice", "right").await.unwrap(), server.login("ALICE", "right").await.unwrap());
+    assert_eq!(server.accounts.disable("Alice").await.unwrap(), 2);
+    assert!(!server.lives(&one).await && !server.lives(&two).await);
+    assert!(server.login("alice", "right").await.is_none());
+    assert_eq!(server.accounts.disable("alice").await.unwrap(), 0, "twice is no error");
+
+    server.accounts.enable("alice").await.unwrap();
+    assert!(!server.lives(&one).await, "enabling brings nothing back");
+    let three = server.login("alice", "right").await.unwrap();
+    assert_eq!(server.accounts.set_password("alice", "new").await.unwrap(), 1);
+    assert!(!server.lives(&three).await);
+    assert!(server.login("alice", "right").await.is_none());
+
+    let four = server.login("alice", "new").await.unwrap();
+    assert_eq!(server.accounts.remove("alice").await.unwrap(), 1);
+    assert!(!server.lives(&four).await);
+    assert!(server.login("alice", "new").await.is_none());
+
+    assert!(server.lives(&bob).await);
+    let server = server.reopened(CHEAP);
+    for ended in [&one, &two, &three, &four] {
+        assert!(!server.lives(ended).await, "nor after a restart");
+    }
+    assert!(server.lives(&bob).await);
+}
+
+#[tokio::test]
+async fn a_login_that_was_being_checked_does_not_slip_in_after_a_change() {
+    // R18, R19
+    let server = Server::new();
+    server.add("alice", "right").await;
+    let is_current = async |verified| server.accounts.is_current(&verified).await.unwrap();
+
+    let verified = server.verify("alice", "right").await.unwrap();
+    assert!(is_current(verified.clone()).await);
+    server.accounts.disable("alice").await.unwrap();
+    assert!(!is_current(verified.clone()).await);
+    server.accounts.enable("alice").await.unwrap();
+    assert!(!is_current(verified).await, "it was checked before the account was disabled");
+
+    let verified = server.verify("alice", "right").await.unwrap();
+    assert!(is_current(verified.clone()).await);
+    server.accounts.set_password("alice", "right").await.unwrap();
+    assert!(!is_current(verified).await, "even if the password is the same again");
+
+    let verified = server.verify("alice", "right").await.unwrap();
+    server.accounts.remove("alice").await.unwrap();
+    assert!(!is_current(verified.clone()).await);
+    server.add("alice", "right").await;
+    assert!(!is_current(verified).await, "the new alice is somebody else");
+    assert!(!is_current(Verified::new(UserId::new("alice").unwrap(), 0)).await);
+}
+
+#[tokio::test]
+async fn nobody_by_that_name_is_an_error_of_its_own() {
+    let server = Server::new();
+    let accounts = &server.accounts;
+    for name in ["nobody", "", " ", "a\nb"] {
+        assert!(matches!(accounts.disable(name).await, Err(AccountError::NoSuchAccount)), "{name:?}");
+        assert!(matches!(accounts.enable(name).await, Err(AccountError::NoSuchAccount)), "{name:?}");
+        assert!(matches!(accounts.remove(name).await, Err(AccountError::NoSuchAccount)), "{name:?}");
+        assert!(
+            matches!(accounts.set_password(name, "x").await, Err(AccountError::NoSuchAccount)),
+            "{name:?}"
+        );
+        assert_eq!(accounts.find(name).unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_login_replaces_a_hash_that_became_too_cheap_once() {
+    // R34
+    let server = Server::new();
+    server.add("alice", "right").await;
+    let dear = Cost { memory_kib: 64, passes: 2, lanes: 1 };
+    let server = server.reopened(dear);
+    let hashes = async |password: &str| {
+        let before = server.hasher.hashed();
+        let verified = server.verify("alice", password).await;
+        (verified, server.hasher.hashed() - before)
+    };
+    assert!(matches!(hashes("wrong").await, (None, 1)));
+    let (Some(first), 2) = hashes("right").await else { panic!("checked, and hashed anew") };
+    let (Some(second), 1) = hashes("right").await else { panic!("it is at today's cost now") };
+    assert_eq!(first, second, "the stamp stays: nobody's sessions end for it");
+    assert!(server.accounts.is_current(&first).await.unwrap());
+    // Back at the old cost, a dearer hash is left alone.
+    let server = server.reopened(CHEAP);
+    assert!(server.verify("alice", "right").await.is_some());
+    assert_eq!(server.hasher.hashed(), 1);
+}
+
+#[tokio::test]
+async fn a_set_up_link_makes_one_administrator_once() {
+    // R43
+    let server = Server::new();
+    let accounts = &server.accounts;
+    assert!(accounts.is_empty().unwrap());
+    let secret = accounts.new_setup_link(NOW).await.unwrap().expose();
+    assert_eq!(secret.len(), 43);
+    assert!(accounts.setup_is_valid(&secret, NOW).unwrap());
+
+    // What cannot be is refused, and leaves the link valid.
+    let bad = accounts.redeem_setup(&secret, "", "right", NOW).await;
+    assert!(matches!(bad, Err(AccountError::BadName { .. })));
+    let bad = accounts.redeem_setup(&secret, "alice", "", NOW).await;
+    assert!(matches!(bad, Err(AccountError::BadPassword { .. })));
+
+    let (one, other) = tokio::join!(
+        accounts.redeem_setup(&secret, "alice", "right", NOW),
+        accounts.redeem_setup(&secret, "mallory", "right", NOW)
+    );
+    let made = match (one, other) {
+        (Ok(made), Err(AccountError::SetupInvalid)) | (Err(AccountError::SetupInvalid), Ok(made)) => made,
+        other => panic!("{other:?}"),
+    };
+    assert!(made.admin);
+    assert_eq!(accounts.list().unwrap(), std::slice::from_ref(&made));
+    assert!(!accounts.setup_is_valid(&secret, NOW).unwrap());
+    let again = accounts.redeem_setup(&secret, "bob", "right", NOW).await;
+    assert!(matches!(again, Err(AccountError::SetupInvalid)));
+    assert!(matches!(accounts.new_setup_link(NOW).await, Err(AccountError::NotEmpty)));
+
+    accounts.remove(&made.name).await.unwrap();
+    assert!(!accounts.setup_is_valid(&secret, NOW).unwrap(), "nor once the store is empty again");
+}
+
+#[tokio::test]
+async fn a_set_up_link_is_void_after_15_minutes_after_a_newer_one_and_after_the_first_account() {
+    // R43
+    let server = Server::new();
+    let accounts = &server.accounts;
+    let old = accounts.new_setup_link(NOW).await.unwrap().expose();
+    let just_before = NOW.plus(SETUP_LINK_LASTS - Duration::from_micros(1));
+    assert!(accounts.setup_is_valid(&old, just_before).unwrap());
+    assert!(!accounts.setup_is_valid(&old, NOW.plus(Duration::from_secs(15 * 60))).unwrap());
+    let late = accounts.redeem_setup(&old, "alice", "right", NOW.plus(SETUP_LINK_LASTS)).await;
+    assert!(matches!(late, Err(AccountError::SetupInvalid)));
+
+    let new = accounts.new_setup_link(NOW).await.unwrap().expose();
+    assert_ne!(old, new);
+    assert!(!accounts.setup_is_valid(&old, NOW).unwrap());
+    assert!(accounts.setup_is_valid(&new, NOW).unwrap());
+    for guess in ["", "x", &new[1..], &format!("{new}A"), &"A".repeat(43)] {
+        assert!(!accounts.setup_is_valid(guess, NOW).unwrap(), "{guess:?}");
+    }
+
+    server.add("bob", "right").await;
+    assert!(!accounts.setup_is_valid(&new, NOW).unwrap());
+    accounts.remove("bob").await.unwrap();
+    assert!(!accounts.setup_is_valid(&new, NOW).unwrap());
+}
+
+#[tokio::test]
+async fn neither_the_file_nor_debug_output_has_a_password_or_a_set_up_secret() {
+    // R39, R43
+    let server = Server::new();
+    let secret = server.accounts.new_setup_link(NOW).await.unwrap();
+    let text = secret.expose();
+    assert_eq!(format!("{secret:?}"), "SetupSecret(..)");
+    server.add("alice", "correct horse").await;
+    server.verify("alice", "battery staple").await;
+    assert_eq!(format!("{:?}", credentials("alice", "correct horse")), "Credentials(..)");
+
+    let Server { accounts, sessions, database, folder, .. } = server;
+    drop((accounts, sessions, database));
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        let has = |part: &str| bytes.windows(part.len()).any(|window| window == part.as_bytes());
+        assert!(!has("correct horse") && !has("battery staple") && !has(&text));
+    }
+}

@@ -1,0 +1,367 @@
+//! The built program, run as an operator runs it.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use exeunt::store::sqlite::{Database, SqliteStore};
+use exeunt::{LoginOptions, SessionId, Sessions};
+use exeunt_server::accounts::{Accounts, Credentials, Hasher};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const PASSWORD: &str = "correct horse battery staple";
+
+struct Place(TempDir);
+
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn run(&self, line: &str) -> Ran {
+        self.run_with(line, &[], "")
+    }
+
+    fn run_with(&self, line: &str, variables: &[(&str, &str)], input: &str) -> Ran {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_exeunt"));
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("EXEUNT_") {
+                command.env_remove(name);
+            }
+        }
+        command.args(line.split(' ').filter(|word| !word.is_empty())).envs(variables.iter().copied());
+        command.current_dir(&self.0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // It need not read it: then the pipe is closed, and that is no matter.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+        let (out, err) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+        // R39: whatever is said, no password is in it.
+        assert!(!out.contains(PASSWORD) && !err.contains(PASSWORD), "{line}");
+        Ran { code: status.code().unwrap(), out, err }
+    }
+
+    fn add(&self, name: &str) {
+        let ran = self.run_with(&format!("account add {name} --password-stdin"), &[], PASSWORD);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+    }
+
+    /// Logs in `name` so many times, as a server would.
+    fn log_in(&self, name: &str, times: usize) -> Vec<SessionId> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let database = Database::open(self.path("exeunt.db")).unwrap();
+            let sessions = Sessions::new(SqliteStore::over(database.clone()).unwrap());
+            let accounts = Accounts::open(database, Hasher::new().unwrap()).unwrap();
+            let mut ids = Vec::new();
+            for _ in 0..times {
+                let credentials = Credentials { username: name.to_owned(), password: PASSWORD.to_owned() };
+                let login = sessions.login(&accounts, credentials, LoginOptions::default()).await;
+                ids.push(login.unwrap().expect("the password is right").record.id());
+            }
+            ids
+        })
+    }
+}
+
+impl Ran {
+    #[track_caller]
+    fn json(&self) -> Value {
+        assert_eq!(self.err, "");
+        serde_json::from_str(&self.out).unwrap()
+    }
+
+    /// That it failed so, with a reason, and without a word on standard output.
+    #[track_caller]
+    fn fails(&self, code: i32, reason: &str) {
+        assert_eq!((self.code, self.out.as_str()), (code, ""), "{}", self.err);
+        assert!(self.err.contains(reason), "{}", self.err);
+    }
+}
+
+#[test]
+fn accounts_are_added_listed_and_changed() {
+    let place = Place::new();
+    let add = "account add Alice --password-stdin --admin --json";
+    let added = place.run_with(add, &[], &format!("{PASSWORD}\n"));
+    assert_eq!(added.code, 0);
+    let account = added.json()["account"].clone();
+    assert_eq!(
+        (&account["id"], &account["name"], &account["admin"]),
+        (&json!(1), &json!("Alice"), &json!(true))
+    );
+    assert!(account["created_at"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(account.as_object().unwrap().len(), 5, "and nothing else");
+    // The line end was dropped.
+    place.log_in("alice", 2);
+
+    let disabled = place.run("account disable ALICE --json");
+    assert_eq!(disabled.json()["sessions_ended"], json!(2));
+    assert_eq!(disabled.json()["account"]["disabled"], json!(true));
+    assert_eq!(place.run("account enable alice --json").json()["account"]["disabled"], json!(false));
+
+    place.log_in("alice", 1);
+    let changed = place.run_with("account password alice --password-stdin", &[], "another one");
+    assert_eq!(changed.code, 0);
+    assert!(changed.out.contains("1 session ended"), "{}", changed.out);
+
+    let list = place.run("account list");
+    assert!(list.out.contains("Alice") && list.out.contains("administrator"), "{}", list.out);
+    assert_eq!(place.run("account list --json").json()["accounts"][0]["name"], json!("Alice"));
+
+    assert_eq!(place.run("account remove alice --json").json()["account"]["id"], json!(1));
+    assert_eq!(place.run("account list --json").json(), json!({ "accounts": [] }));
+    place.add("alice");
+    assert_eq!(place.run("account list --json").json()["accounts"][0]["id"], json!(2));
+}
+
+#[test]
+fn sessions_are_listed_and_ended() {
+    // R16, R20
+    let place = Place::new();
+    place.add("alice");
+    place.add("bob");
+    let (alice, bob) = (place.log_in("alice", 3), place.log_in("bob", 2));
+
+    let all = place.run("session list --json").json();
+    let ids: Vec<SessionId> = all["sessions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["id"].as_str().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(ids, [alice.clone(), bob].concat());
+    assert_eq!(all["sessions"][0]["account"], json!("alice"));
+    let text = place.run("session list --account bob").out;
+    assert_eq!(text.lines().count(), 3, "{text}");
+    let some = place.run("session list --limit 4");
+    assert!(some.out.contains("--after"), "{}", some.out);
+
+    let end = format!("session end {}", alice[0]);
+    let ended = place.run(&end);
+    assert_eq!((ended.code, ended.out.as_str()), (0, "done: 1 session ended\n"));
+    place.run(&end).fails(3, "no live session");
+    place.run("session end nonsense").fails(2, "11 base64url characters");
+
+    assert_eq!(place.run("session end-all --account alice --json").json(), json!({ "sessions_ended": 2 }));
+    assert_eq!(place.run("session end-all --json").json(), json!({ "sessions_ended": 2 }));
+    assert_eq!(place.run("session list --json").json(), json!({ "sessions": [], "next": null }));
+}
+
+#[test]
+fn each_kind_of_failure_has_its_exit_code() {
+    let place = Place::new();
+    for line in ["account list", "account remove a", "session list", "session end-all", "check"] {
+        place.run(line).fails(5, "there is no store at exeunt.db");
+    }
+    assert!(!place.path("exeunt.db").exists(), "asking makes no store");
+
+    place.add("alice");
+    for line in ["disable", "enable", "remove"] {
+        place.run(&format!("account {line} nobody")).fails(3, "\"nobody\"");
+    }
+    place.run("session list --account nobody").fails(3, "\"nobody\"");
+    place.run_with("account password nobody --password-stdin", &[], PASSWORD).fails(3, "\"nobody\"");
+    place.run_with("account add ALICE --password-stdin", &[], PASSWORD).fails(4, "exists already");
+    place.run("account setup-link").fails(4, "--admin");
+
+    for input in ["", "\n", "\r\n"] {
+        place.run_with("account add bob --password-stdin", &[], input).fails(2, "empty");
+    }
+    let long = "x".repeat(1025);
+    place.run_with("account add bob --password-stdin", &[], &long).fails(2, "1024 bytes");
+    place.run("account add bob").fails(2, "--password-stdin");
+    place.run_with(&format!("account add {} --password-stdin", "x".repeat(65)), &[], PASSWORD).fails(2, "64");
+    for line in ["", "account", "accounts list", "account add", "session list --limit 0", "serve --json"] {
+        assert_eq!(place.run(line).code, 2, "{line:?}");
+    }
+
+    std::fs::write(place.path("text.db"), "this is no database, but a text that is long enough to be read")
+        .unwrap();
+    place.run("check --store text.db").fails(5, "text.db");
+    place.run("account list --store nowhere/a.db").fails(5, "nowhere/a.db");
+}
+
+#[test]
+fn with_json_a_failure_is_json_on_standard_error() {
+    let place = Place::new();
+    place.add("alice");
+    let ran = place.run("account remove nobody --json");
+    assert_eq!((ran.code, ran.out.as_str()), (3, ""));
+    let error: Value = serde_json::from_str(&ran.err).unwrap();
+    assert_eq!(error["error"]["code"], json!("not-found"));
+}
+
+#[test]
+fn a_password_is_never_an_argument() {
+    let place = Place::new();
+    for line in
+        ["account add alice secret", "account add alice --password secret", "account password alice secret"]
+    {
+        assert_eq!(place.run(line).code, 2, "{line}");
+    }
+    for line in ["account add --help", "account password --help"] {
+        assert!(place.run(line).out.contains("--password-stdin"));
+    }
+}
+
+#[test]
+fn a_set_up_link_is_made_while_there_is_no_account() {
+    // R43
+    let place = Place::new();
+    let url = [("EXEUNT_PUBLIC_URL", "https://login.example.org")];
+    let link = place.run_with("account setup-link --json", &url, "").json();
+    let text = link["setup_link"].as_str().unwrap();
+    assert!(text.starts_with("https://login.example.org/setup?secret="), "{text}");
+    let local = place.run("account setup-link").out;
+    assert!(local.contains("http://localhost:8080/setup?secret="), "{local}");
+    assert!(!local.contains(text), "each is another");
+    place.add("alice");
+    place.run("account setup-link").fails(4, "there are accounts already");
+}
+
+#[test]
+fn check_tells_the_state_of_the_store_and_fails_if_something_is_wrong() {
+    let place = Place::new();
+    place.add("alice");
+    place.log_in("alice", 3);
+    let ran = place.run("check --json");
+    assert_eq!(ran.code, 0);
+    let check = ran.json()["check"].clone();
+    assert_eq!(
+        (&check["ok"], &check["problems"], &check["mode"]),
+        (&json!(true), &json!([]), &json!("0600"))
+    );
+    assert_eq!(
+        (&check["accounts"], &check["administrators"], &check["sessions"]),
+        (&json!(1), &json!(0), &json!(3))
+    );
+    assert!(
+        check["schema"]["accounts"].as_u64() >= Some(1) && check["schema"]["sessions"].as_u64() >= Some(1)
+    );
+    assert!(place.run("check").out.ends_with("all is well\n"));
+
+    let readable = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(place.path("exeunt.db"), readable).unwrap();
+    let ran = place.run("check");
+    assert_eq!(ran.code, 1);
+    assert!(ran.out.contains("0644") && ran.out.contains("chmod 600"), "{}", ran.out);
+}
+
+#[test]
+fn a_store_that_another_process_holds_without_answering_is_left_alone() {
+    let place = Place::new();
+    place.add("alice");
+    let held = Database::open(place.path("exeunt.db")).unwrap();
+    place.run("account remove alice").fails(5, "control socket cannot be reached");
+    drop(held);
+    assert_eq!(place.run("account list --json").json()["accounts"][0]["name"], json!("alice"));
+}
+
+#[test]
+fn the_printed_configuration_loads_again_and_prints_the_same() {
+    let place = Place::new();
+    let printed = place.run("config");
+    assert_eq!(printed.code, 0);
+    std::fs::write(place.path("exeunt.toml"), &printed.out).unwrap();
+    assert_eq!(place.run("config").out, printed.out);
+
+    // With every default, and everything else, written out.
+    let live: String = printed.out.lines().map(uncommented).collect();
+    assert!(live.contains("\npublic_url = "), "{live}");
+    std::fs::write(place.path("live.toml"), &live).unwrap();
+    let secure = [("EXEUNT_COOKIE_NAME", "__Secure-id"), ("EXEUNT_IDLE_TIMEOUT", "1h 1s")];
+    let again = place.run_with("config --config live.toml --store other.db", &secure, "");
+    assert_eq!(again.code, 0, "{}", again.err);
+    for line in
+        ["store = \"other.db\"", "idle_timeout = \"1h 1s\"", "cookie_name = \"__Secure-id\"", "log_format = "]
+    {
+        assert!(again.out.lines().any(|printed| printed.starts_with(line)), "{line}\n{}", again.out);
+    }
+    std::fs::write(place.path("again.toml"), &again.out).unwrap();
+    assert_eq!(place.run("config --config again.toml").out, again.out);
+}
+
+fn uncommented(line: &str) -> String {
+    match line.strip_prefix('#') {
+        Some(rest) if !rest.starts_with(' ') => format!("{rest}\n"),
+        _ => format!("{line}\n"),
+    }
+}
+
+#[test]
+fn what_is_not_known_in_the_configuration_is_an_error_that_names_it_for_every_command() {
+    let place = Place::new();
+    place.add("alice");
+    std::fs::write(place.path("bad.toml"), "listen = \"127.0.0.1:1\"\n\nlissten = 1\n").unwrap();
+    for line in ["config", "serve", "account list", "session list", "check"] {
+        let ran = place.run(&format!("{line} --config bad.toml"));
+        ran.fails(2, "lissten");
+        assert!(ran.err.contains("bad.toml") && ran.err.contains("line 3"), "{}", ran.err);
+        place.run(&format!("{line} --config missing.toml")).fails(2, "missing.toml");
+        place.run_with(line, &[("EXEUNT_LISSTEN", "x")], "").fails(2, "EXEUNT_LISSTEN");
+        place.run_with(line, &[("EXEUNT_LISTEN", "x")], "").fails(2, "EXEUNT_LISTEN");
+    }
+    // The file in the folder is read without being named.
+    std::fs::rename(place.path("bad.toml"), place.path("exeunt.toml")).unwrap();
+    place.run("check").fails(2, "lissten");
+    std::fs::write(place.path("exeunt.toml"), "store = \"there.db\"\n").unwrap();
+    place.run("check").fails(5, "there.db");
+    assert_eq!(place.run_with("check", &[("EXEUNT_STORE", "exeunt.db")], "").code, 0);
+    let both = place.run_with("check --store here.db", &[("EXEUNT_STORE", "exeunt.db")], "");
+    both.fails(5, "here.db");
+}
+
+#[test]
+fn options_that_do_not_go_together_are_refused_with_what_to_do() {
+    let place = Place::new();
+    for (line, reason) in [
+        ("serve --listen 0.0.0.0:8080", "--public-url"),
+        ("serve --listen [::]:8080", "--public-url"),
+        ("serve --public-url https://example.org/app", "leave out everything behind the host"),
+        ("serve --public-url example.org", "https://login.example.org"),
+        ("serve --idle-timeout 9h", "idle_timeout must not be longer"),
+        ("serve --absolute-timeout 401days", "400days"),
+        ("serve --idle-timeout 0s", "1s"),
+        ("serve --logout-failure-status 200", "between 400 and 599"),
+        ("serve --sessions-per-account 0", "at least 1"),
+        ("serve --cookie-name a=b", "cookie_name"),
+        ("serve --cookie-name __Host-id", "https"),
+        (
+            "serve --public-url https://a.example --cookie-name __host-id --cookie-domain a.example",
+            "cookie_domain",
+        ),
+    ] {
+        place.run(line).fails(2, reason);
+    }
+    assert!(!Path::new(&place.path("exeunt.db")).exists());
+}
+
+#[test]
+fn help_shows_examples_and_the_exit_codes() {
+    let place = Place::new();
+    let help = place.run("--help");
+    assert_eq!(help.code, 0);
+    for code in 0..=5 {
+        assert!(help.out.contains(&format!("\n  {code}  ")), "{}", help.out);
+    }
+    for line in ["serve", "config", "account add", "session list", "session end-all", "check"] {
+        let help = place.run(&format!("{line} --help"));
+        assert_eq!(help.code, 0);
+        assert!(help.out.contains("Examples:") && help.out.contains("--store"), "{line}: {}", help.out);
+    }
+}
