@@ -58,6 +58,7 @@ fn run(task: &Task) -> Result<()> {
 
 /// The workspace's folder, wherever the command was called.
 fn root() -> Result<PathBuf> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    Ok(here.parent().context("xtask lies in the workspace's folder")?.to_owned())
+    // What cargo says now, not what it said at the build: clones may share a target folder.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").context("this runs as `cargo xtask`")?;
+    Ok(Path::new(&here).parent().context("xtask lies in the workspace's folder")?.to_owned())
 }
