@@ -2,6 +2,7 @@
 //!
 //! Must never pass because a tool was missing: what cannot be checked is a failure.
 
+mod bench;
 mod ci;
 mod dependencies;
 mod licence;
@@ -25,6 +26,13 @@ enum Task {
     Ci,
     /// Checks what compilers do not: the arrows between modules, the words, the table of requirements.
     Tidy,
+    /// Measures speed and memory, and writes the tables of bench/README.md.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Told to measure otherwise, it only prints: `--sessions 50000 --requests 50000`; `--help` lists all.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -44,11 +52,13 @@ fn run(task: &Task) -> Result<()> {
         Task::Test => test::run(&root),
         Task::Ci => ci::run(&root),
         Task::Tidy => tidy::run(&root),
+        Task::Bench { arguments } => bench::run(&root, arguments),
     }
 }
 
 /// The workspace's folder, wherever the command was called.
 fn root() -> Result<PathBuf> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    Ok(here.parent().context("xtask lies in the workspace's folder")?.to_owned())
+    // What cargo says now, not what it said at the build: clones may share a target folder.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").context("this runs as `cargo xtask`")?;
+    Ok(Path::new(&here).parent().context("xtask lies in the workspace's folder")?.to_owned())
 }

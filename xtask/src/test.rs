@@ -73,7 +73,7 @@ fn can_install(path: &OsStr) -> Result<bool> {
 }
 
 fn advice(absent: &[Need]) -> String {
-    let mut text = String::from("the tests need what is not here:\n");
+    let mut text = String::from("this needs what is not here:\n");
     for need in absent {
         text.push_str(&format!(
             "  {}: {} (Debian, Ubuntu: apt-get install {})\n",

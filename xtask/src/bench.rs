@@ -1,0 +1,26 @@
+//! `cargo xtask bench`: builds the benchmark for speed and runs it.
+//!
+//! Must never write tables of a run that was told to measure less.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::steps::{cargo, run as run_command};
+use crate::test::{Need, provide};
+
+const FOR_BENCH: &[Need] = &[
+    Need { command: "taskset", package: "util-linux", why: "the server and the load get a core each" },
+    Need { command: "valgrind", package: "valgrind", why: "it counts instructions" },
+];
+
+/// Measures. With no arguments all of it, into bench/README.md; with arguments as they say, to the terminal.
+pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
+    provide(FOR_BENCH)?;
+    let mut bench = cargo(root);
+    bench.args(["run", "--release", "--package", "bench", "--locked", "--", "run"]);
+    if arguments.is_empty() {
+        bench.args(["--write", "bench/README.md"]);
+    }
+    run_command(bench.args(arguments))
+}
