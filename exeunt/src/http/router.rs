@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, FromRequest, Path, RawQuery, Request, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{delete, get, post};
@@ -235,10 +235,11 @@ async fn end_many(session: Session, RawQuery(query): RawQuery) -> Result<Respons
     Ok(Json(json!({ "ended": ended })).into_response())
 }
 
-async fn end_one(session: Session, Path(id): Path<String>) -> Result<Response, Error> {
-    let ended = match id.parse() {
-        Ok(id) => session.end(id).await?,
-        Err(_) => false,
+async fn end_one(session: Session, id: Result<Path<String>, PathRejection>) -> Result<Response, Error> {
+    // What is not even text is nobody's session either.
+    let ended = match id.ok().and_then(|Path(id)| id.parse().ok()) {
+        Some(id) => session.end(id).await?,
+        None => false,
     };
     Ok(match ended {
         true => StatusCode::NO_CONTENT.into_response(),
