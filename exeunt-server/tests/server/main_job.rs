@@ -613,9 +613,17 @@ fn with_an_https_public_url_cookies_are_host_only_and_secure() {
     attributes.sort_unstable();
     assert_eq!(attributes, ["HttpOnly", "Path=/", "SameSite=Lax", "Secure"]);
     assert_eq!(server.call("DELETE", "/api/auth/logout", pair).body, "Logout successful");
-    // R31: the public origin is trusted whatever the Host header says.
+    // R31: the public origin is trusted whatever the Host header says, and no other because of it.
     let body = format!(r#"{{"username":"alice","password":"{PASSWORD}"}}"#);
-    let answer =
-        server.send("POST", "/api/auth/login", &[JSON, ("Origin", "https://login.example.org")], &body);
-    assert_eq!(answer.status, 200);
+    for (origin, host, status) in [
+        ("https://login.example.org", "127.0.0.1", 200),
+        ("https://login.example.org", "login.example.org", 200),
+        ("http://login.example.org", "login.example.org", 403),
+        ("https://login.example.org:8443", "login.example.org:8443", 403),
+        ("https://evil.example", "evil.example", 403),
+    ] {
+        let head = format!("POST /api/auth/login HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\n");
+        let rest = format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        assert_eq!(server.send_raw([head, rest].concat().as_bytes()).status, status, "{origin} at {host}");
+    }
 }
