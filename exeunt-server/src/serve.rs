@@ -61,7 +61,12 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     // Before the store, so that a taken port leaves no new file behind.
     let listener = TcpListener::bind(config.listen).await;
-    let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let listener = listener.with_context(|| {
+        format!(
+            "cannot listen on {}: choose another address with --listen (listen, EXEUNT_LISTEN)",
+            config.listen
+        )
+    })?;
     let bound = listener.local_addr()?;
 
     let database = Database::open(&config.store)?;
@@ -202,10 +207,16 @@ async fn accept(listener: TcpListener, app: Router, mut stopping: watch::Receive
     drop(listener);
     let open = connections.len();
     let drained = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(DRAIN_WITHIN, drained).await.is_err() {
-        tracing::warn!(event = "drain_cut", connections = connections.len(), "requests cut off after 30 s");
+    match tokio::time::timeout(DRAIN_WITHIN, drained).await {
+        Ok(()) => tracing::info!(event = "drained", connections = open, "all requests answered"),
+        Err(_) => {
+            tracing::warn!(
+                event = "drain_cut",
+                connections = connections.len(),
+                "requests cut off after 30 s"
+            );
+        }
     }
-    tracing::info!(event = "drained", connections = open, "all requests answered");
 }
 
 async fn stopped(stopping: &mut watch::Receiver<bool>) {

@@ -67,8 +67,9 @@ pub(crate) async fn setup(
     let now = state.layer.sessions().now();
     match state.accounts.redeem_setup(&secret, &username, &password, now).await {
         Ok(_) => {}
-        Err(AccountError::BadName { reason } | AccountError::BadPassword { reason }) => {
-            return setup_form(StatusCode::UNPROCESSABLE_ENTITY, reason, &secret, &username);
+        // Says which of the two it is: the reason alone fits both.
+        Err(cause @ (AccountError::BadName { .. } | AccountError::BadPassword { .. })) => {
+            return setup_form(StatusCode::UNPROCESSABLE_ENTITY, &cause.to_string(), &secret, &username);
         }
         Err(AccountError::SetupInvalid | AccountError::NotEmpty) => return link_is_dead(),
         Err(cause) => return account_failure(&cause),

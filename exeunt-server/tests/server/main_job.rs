@@ -497,7 +497,13 @@ fn the_first_administrator_is_made_in_the_browser_once() {
     };
     assert_eq!(fill("wrong", "root", PASSWORD, PASSWORD).status, 404);
     assert_eq!(fill(secret, "root", PASSWORD, "something else entirely").status, 422);
-    assert_eq!(fill(secret, "", PASSWORD, PASSWORD).status, 422);
+    for (name, password, problem) in
+        [("", PASSWORD, "name: it is empty"), ("root", "", "password: it is empty")]
+    {
+        let refused = fill(secret, name, password, password);
+        assert_eq!(refused.status, 422);
+        assert!(refused.body.contains(problem), "{refused:?}");
+    }
     let done = fill(secret, "root", PASSWORD, PASSWORD);
     assert_eq!((done.status, done.location()), (303, "/login?done"));
     let home = server.browse("/", Some(&done.token()));
