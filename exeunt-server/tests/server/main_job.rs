@@ -553,6 +553,7 @@ fn no_secret_is_in_the_log() {
         lines.iter().filter(|line| line.get("event").is_some_and(|found| found == event)).count()
     };
     assert_eq!((of("login"), of("logout"), of("login_refused")), (2, 1, 1));
+    assert_eq!(of("session_refused"), 1, "the use of the token after its end");
     assert_eq!(of("request"), 10);
     let me = lines.iter().find(|line| line.get("path").is_some_and(|path| path == "/api/me")).unwrap();
     let span = me.get("span").unwrap();

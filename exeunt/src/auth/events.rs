@@ -20,6 +20,11 @@ pub(super) fn login_refused(reason: &'static str) {
     info!(event = "login_refused", reason, "login refused");
 }
 
+/// A token came that opens no session (any more): late, replayed or guessed. R38 asks for the use after the end.
+pub(super) fn refused(session: SessionId, reason: &'static str) {
+    info!(event = "session_refused", reason, %session, "a token that opens no session");
+}
+
 pub(super) fn replaced(session: SessionId) {
     info!(event = "session_ended", reason = "login", %session, "session ended");
 }

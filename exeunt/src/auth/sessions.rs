@@ -227,8 +227,12 @@ impl Sessions {
     /// If the store did not answer. That is not "not logged in".
     pub async fn resume(&self, token: &Token, extend: Extend) -> Result<Option<Arc<Record>>, Error> {
         let now = self.now();
-        let Some(record) = self.load(token, now).await? else { return Ok(None) };
+        let Some(record) = self.load(token, now).await? else {
+            events::refused(token.id(), "gone");
+            return Ok(None);
+        };
         if *record.verifier() != token.verifier() {
+            events::refused(token.id(), "secret");
             return Ok(None);
         }
         match extend {
@@ -278,8 +282,9 @@ impl Sessions {
     /// If the store did not answer: the session may live on, so say so, and let the person try again.
     pub async fn logout(&self, token: &Token) -> Result<bool, Error> {
         let ended = self.end_session_of(token).await?;
-        if let Some(session) = ended {
-            events::logged_out(session);
+        match ended {
+            Some(session) => events::logged_out(session),
+            None => events::refused(token.id(), "gone"),
         }
         Ok(ended.is_some())
     }
