@@ -12,6 +12,7 @@ use anyhow::Context;
 use axum::Router;
 use axum::http::Request;
 use exeunt::http::SameSite;
+use exeunt::store::Causes;
 use exeunt::store::sqlite::{Database, SqliteStore};
 use exeunt::{CookieConfig, Near, SessionLayer, Sessions};
 use hyper::body::Incoming;
@@ -115,8 +116,7 @@ async fn answer_commands(
         Err(error) => Err(error.into()),
     };
     if let Err(error) = outcome {
-        let error: &(dyn std::error::Error + 'static) = error.as_ref();
-        tracing::warn!(event = "no_control_socket", error, "commands cannot reach this server");
+        tracing::warn!(event = "no_control_socket", error = %Causes(error.as_ref()), "commands cannot reach this server");
     }
 }
 
@@ -196,7 +196,7 @@ async fn accept(listener: TcpListener, app: Router, mut stopping: watch::Receive
                     connections.spawn(connection(stream, peer, app.clone(), stopping.clone()));
                 }
                 Err(error) => {
-                    tracing::warn!(event = "accept_failed", error = &error as &dyn std::error::Error, "not accepted");
+                    tracing::warn!(event = "accept_failed", error = %Causes(&error), "not accepted");
                     tokio::time::sleep(PAUSE).await;
                 }
             },
@@ -247,7 +247,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, app: Router, mut stoppi
     if let Err(error) = outcome {
         tracing::debug!(
             event = "connection_failed",
-            error = &error as &dyn std::error::Error,
+            error = %Causes(&error),
             "connection failed"
         );
     }

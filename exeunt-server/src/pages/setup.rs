@@ -8,6 +8,7 @@ use axum::extract::{Form, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use exeunt::Visitor;
+use exeunt::store::Causes;
 use serde::Deserialize;
 
 use super::{begin_session, logged_in};
@@ -98,7 +99,7 @@ fn link_is_dead() -> Response {
 fn account_failure(cause: &AccountError) -> Response {
     tracing::error!(
         event = "accounts_failed",
-        error = cause as &dyn std::error::Error,
+        error = %Causes(cause),
         "accounts did not answer"
     );
     let mut response = error::refused(StatusCode::SERVICE_UNAVAILABLE);

@@ -97,6 +97,13 @@ fn a_logout_that_the_store_did_not_confirm_fails_keeps_the_cookie_and_can_be_tri
     assert_eq!(server.call("DELETE", "/api/auth/logout", &token).body, "Logout successful");
     assert!(server.call("GET", "/api/me", &token).is_401());
     assert_eq!(server.send("GET", "/readyz", &[], "").status, 200);
+
+    // R40: what nobody outside is told stands in the log, which is JSON here.
+    let log = place.log();
+    let failed = log.lines().find(|line| line.contains("logout_failed")).unwrap();
+    let failed: serde_json::Value = serde_json::from_str(failed).unwrap();
+    let error = failed.get("error").and_then(|error| error.as_str()).unwrap();
+    assert!(error.starts_with("the SQLite store did not answer: "), "{error}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use crate::session::{SessionId, UserId};
-use crate::store::StoreError;
+use crate::store::{Causes, StoreError};
 
 pub(super) fn logged_in(user: &UserId, session: SessionId, ended_by_limit: &[SessionId]) {
     info!(event = "login", %user, %session, "logged in");
@@ -50,7 +50,7 @@ pub(super) fn purged(sessions: &[SessionId]) {
 }
 
 pub(super) fn not_touched(session: SessionId, error: &StoreError) {
-    warn!(event = "touch_failed", %session, error = error as &dyn std::error::Error, "session not extended");
+    warn!(event = "touch_failed", %session, error = %Causes(error), "session not extended");
 }
 
 pub(super) fn clock_jumped(by: Duration, purging_resumes_in: Duration) {

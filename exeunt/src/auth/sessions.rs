@@ -12,7 +12,7 @@ use crate::session::{
     Client, Clock, Data, DataError, Lifetime, Login, Record, SessionId, SystemClock, Timestamp,
 };
 use crate::session::{Token, UserId, Verifier};
-use crate::store::{Created, Purged, Saved, Store};
+use crate::store::{Causes, Created, Purged, Saved, Store};
 
 const MOST_SESSIONS_OF_A_USER: usize = 100;
 const TRIES_ON_STALE: usize = 5;
@@ -440,7 +440,7 @@ impl Sessions {
                 Ok(Purged { next: Some(_), .. }) => tokio::time::sleep(PURGE_STEP_PAUSE).await,
                 Ok(_) => self.watch_clock_for(PURGE_ROUND_PAUSE).await,
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "expired sessions not purged");
+                    tracing::warn!(error = %Causes(&error), "expired sessions not purged");
                     self.watch_clock_for(PURGE_ROUND_PAUSE).await;
                 }
             }
