@@ -71,10 +71,11 @@ where
 
     /// The status of a logout that the store could not confirm. Default: 400.
     ///
-    /// A failure is never told as a success (R02): other than 4xx and 5xx are not taken.
+    /// A failure is never told as a success (R02), nor as "not logged in" (R11): only 4xx and 5xx are taken, and not 401.
     #[must_use]
     pub fn failure_status(self, status: StatusCode) -> Self {
-        match status.is_client_error() || status.is_server_error() {
+        let fails = status.is_client_error() || status.is_server_error();
+        match fails && status != StatusCode::UNAUTHORIZED {
             true => Self { failure_status: status, ..self },
             false => self,
         }
