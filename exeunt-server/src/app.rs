@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{any, get, post};
@@ -70,6 +70,7 @@ fn private() -> Router {
 /// What every request passes, the last line first.
 fn around(app: Router, state: &AppState) -> Router {
     app.layer(state.layer.clone())
+        .layer(from_fn_with_state(Arc::clone(&state.site), public_origin))
         .layer(from_fn(error::explain))
         .layer(from_fn(whole_body))
         .layer(CatchPanicLayer::custom(error::panicked))
@@ -91,6 +92,30 @@ async fn whole_body(request: Request, next: Next) -> Response {
         Err(_) => error::body_too_slow(),
     }
 }
+
+/// R31: where the public URL is known, a browser that says nothing of the site it comes from is measured by that, and
+/// never by the Host header, which the session layer goes by.
+async fn public_origin(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+    if request.method().is_safe() || !is_foreign(site.public_url.as_deref(), request.headers()) {
+        return next.run(request).await;
+    }
+    tracing::warn!(
+        event = "cross_site_refused",
+        reason = "another origin than the public URL",
+        "a request from elsewhere was refused"
+    );
+    error::refused(StatusCode::FORBIDDEN)
+}
+
+fn is_foreign(public_url: Option<&str>, headers: &HeaderMap) -> bool {
+    let given = |name| headers.get(name).filter(|value| !value.is_empty());
+    match (public_url, given(SEC_FETCH_SITE), given(header::ORIGIN)) {
+        (Some(public_url), None, Some(origin)) => origin != public_url,
+        _ => false,
+    }
+}
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// R45, R46 and R22: what browsers are told with every answer.
 async fn headers(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use exeunt::Lifetime;
 use ipnet::IpNet;
+use tracing_subscriber::EnvFilter;
 
 pub use self::options::{LogFormat, Options, SameSite};
 pub use self::print::print;
@@ -153,6 +154,17 @@ impl Config {
         if !(400..=599).contains(&self.logout_failure_status) {
             return Err(refused(format_args!("logout_failure_status must be between 400 and 599")));
         }
+        if self.logout_failure_status == 401 {
+            return Err(refused(format_args!(
+                "logout_failure_status must not be 401: that says that there is no session, and nobody knows that"
+            )));
+        }
+        if let Err(error) = EnvFilter::try_new(&self.log) {
+            return Err(refused(format_args!(
+                "log {:?}: {error}; write a level, or levels by module, such as info,exeunt=debug",
+                self.log
+            )));
+        }
         self.check_cookie()
     }
 
@@ -166,7 +178,7 @@ impl Config {
                 "cookie_name must be letters, digits, and -_.!#$%&'*+^`|~ alone"
             )));
         }
-        if (has("__Host-") || has("__Secure-")) && !self.cookie_is_secure() {
+        if (has("__Host-") || has("__Secure-") || has("__Http-")) && !self.cookie_is_secure() {
             return Err(refused(format_args!(
                 "cookie_name {name}: browsers take this prefix over https alone; set public_url to an https:// one"
             )));
@@ -174,6 +186,17 @@ impl Config {
         if has("__Host-") && self.cookie_domain.is_some() {
             return Err(refused(format_args!(
                 "cookie_name {name}: browsers refuse this prefix together with cookie_domain"
+            )));
+        }
+        let Some(domain) = &self.cookie_domain else { return Ok(()) };
+        let host = self.public_url.as_ref().map_or("localhost", PublicUrl::host);
+        // RFC 6265bis, section 5.1.3: the host itself, or a name below the domain; addresses have no names below them.
+        let below = host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.ends_with('.'));
+        let is_address = host.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok();
+        if host != domain && (!below || is_address) {
+            return Err(refused(format_args!(
+                "cookie_domain {domain:?}: browsers refuse it from {host}, the host of public_url; write that host or \
+                 a domain above it, in lower case, without a dot in front"
             )));
         }
         Ok(())

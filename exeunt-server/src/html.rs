@@ -6,6 +6,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 use exeunt::http::problem;
+use exeunt::store::Causes;
 
 /// Changes with every release, so that browsers fetch the new stylesheet.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -16,7 +17,7 @@ pub(crate) fn page(status: StatusCode, template: &impl Template) -> Response {
         Err(cause) => {
             tracing::error!(
                 event = "page_failed",
-                error = &cause as &dyn std::error::Error,
+                error = %Causes(&cause),
                 "page not rendered"
             );
             problem(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong")

@@ -10,6 +10,7 @@ use axum::extract::{Form, Query, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use exeunt::http::local_path;
+use exeunt::store::Causes;
 use exeunt::{Error, Logout, Session, Visitor};
 use serde::Deserialize;
 use tracing::Instrument as _;
@@ -126,7 +127,7 @@ async fn begin_session(
         Err(cause) => {
             tracing::error!(
                 event = "login_failed",
-                error = &cause as &dyn std::error::Error,
+                error = %Causes(&cause),
                 "a login did not end"
             );
             Err(error::refused(StatusCode::INTERNAL_SERVER_ERROR))

@@ -12,6 +12,7 @@ use anyhow::Context;
 use axum::Router;
 use axum::http::Request;
 use exeunt::http::SameSite;
+use exeunt::store::Causes;
 use exeunt::store::sqlite::{Database, SqliteStore};
 use exeunt::{CookieConfig, Near, SessionLayer, Sessions};
 use hyper::body::Incoming;
@@ -61,7 +62,12 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     // Before the store, so that a taken port leaves no new file behind.
     let listener = TcpListener::bind(config.listen).await;
-    let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let listener = listener.with_context(|| {
+        format!(
+            "cannot listen on {}: choose another address with --listen (listen, EXEUNT_LISTEN)",
+            config.listen
+        )
+    })?;
     let bound = listener.local_addr()?;
 
     let database = Database::open(&config.store)?;
@@ -110,8 +116,7 @@ async fn answer_commands(
         Err(error) => Err(error.into()),
     };
     if let Err(error) = outcome {
-        let error: &(dyn std::error::Error + 'static) = error.as_ref();
-        tracing::warn!(event = "no_control_socket", error, "commands cannot reach this server");
+        tracing::warn!(event = "no_control_socket", error = %Causes(error.as_ref()), "commands cannot reach this server");
     }
 }
 
@@ -191,7 +196,7 @@ async fn accept(listener: TcpListener, app: Router, mut stopping: watch::Receive
                     connections.spawn(connection(stream, peer, app.clone(), stopping.clone()));
                 }
                 Err(error) => {
-                    tracing::warn!(event = "accept_failed", error = &error as &dyn std::error::Error, "not accepted");
+                    tracing::warn!(event = "accept_failed", error = %Causes(&error), "not accepted");
                     tokio::time::sleep(PAUSE).await;
                 }
             },
@@ -202,10 +207,16 @@ async fn accept(listener: TcpListener, app: Router, mut stopping: watch::Receive
     drop(listener);
     let open = connections.len();
     let drained = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(DRAIN_WITHIN, drained).await.is_err() {
-        tracing::warn!(event = "drain_cut", connections = connections.len(), "requests cut off after 30 s");
+    match tokio::time::timeout(DRAIN_WITHIN, drained).await {
+        Ok(()) => tracing::info!(event = "drained", connections = open, "all requests answered"),
+        Err(_) => {
+            tracing::warn!(
+                event = "drain_cut",
+                connections = connections.len(),
+                "requests cut off after 30 s"
+            );
+        }
     }
-    tracing::info!(event = "drained", connections = open, "all requests answered");
 }
 
 async fn stopped(stopping: &mut watch::Receiver<bool>) {
@@ -236,7 +247,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, app: Router, mut stoppi
     if let Err(error) = outcome {
         tracing::debug!(
             event = "connection_failed",
-            error = &error as &dyn std::error::Error,
+            error = %Causes(&error),
             "connection failed"
         );
     }

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
+use std::ffi::OsStr;
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -204,6 +206,34 @@ fn with_json_a_failure_is_json_on_standard_error() {
     assert_eq!((ran.code, ran.out.as_str()), (3, ""));
     let error: Value = serde_json::from_str(&ran.err).unwrap();
     assert_eq!(error["error"]["code"], json!("not-found"));
+    for line in ["session end nonsense --json", "account lisst --json", "check --jsonn --json"] {
+        let ran = place.run(line);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{line}");
+        let error: Value = serde_json::from_str(&ran.err).unwrap();
+        assert_eq!(error["error"]["code"], json!("usage"), "{line}");
+    }
+    assert!(place.run("session list --json --help").out.contains("Examples:"));
+}
+
+#[test]
+fn who_reads_only_the_beginning_of_an_answer_makes_no_error() {
+    let place = Place::new();
+    let (read, write) = std::io::pipe().unwrap();
+    drop(read);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_exeunt"));
+    command.arg("config").current_dir(&place.0).env_clear().stdin(Stdio::null()).stdout(write);
+    let Output { status, stderr, .. } = command.stderr(Stdio::piped()).output().unwrap();
+    assert_eq!((status.code(), String::from_utf8(stderr).unwrap().as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_configuration_that_cannot_be_written_is_not_printed() {
+    let place = Place::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_exeunt"));
+    command.args(["config", "--store"]).arg(OsStr::from_bytes(b"\xff.db")).current_dir(&place.0).env_clear();
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    assert_eq!((status.code(), stdout.as_slice()), (Some(2), &b""[..]));
+    assert!(String::from_utf8(stderr).unwrap().contains("store"));
 }
 
 #[test]
@@ -339,6 +369,15 @@ fn options_that_do_not_go_together_are_refused_with_what_to_do() {
         ("serve --idle-timeout 0s", "1s"),
         ("serve --logout-failure-status 200", "between 400 and 599"),
         ("serve --sessions-per-account 0", "at least 1"),
+        ("serve --logout-failure-status 401", "there is no session"),
+        ("serve --log info=loud", "log \"info=loud\""),
+        ("serve --cookie-name __Http-id", "cookie_name"),
+        ("serve --cookie-domain example.org", "cookie_domain"),
+        ("serve --public-url https://a.example --cookie-domain b.a.example", "cookie_domain"),
+        ("serve --public-url https://a.example --cookie-domain .a.example", "cookie_domain"),
+        ("serve --public-url https://a.example --cookie-domain example.org", "cookie_domain"),
+        ("serve --public-url https://aexample.org --cookie-domain example.org", "cookie_domain"),
+        ("serve --public-url https://10.0.0.1 --cookie-domain 0.1", "cookie_domain"),
         ("serve --cookie-name a=b", "cookie_name"),
         ("serve --cookie-name __Host-id", "https"),
         (

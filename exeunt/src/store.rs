@@ -199,6 +199,30 @@ impl StoreError {
     }
 }
 
+/// An error with all its causes, in one line, for a log.
+///
+/// Most formats of a log write of an error what it says itself, and pass over its causes: the part that helps.
+#[derive(Clone, Copy, Debug)]
+pub struct Causes<'a>(pub &'a (dyn std::error::Error + 'static));
+
+impl std::fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut said = self.0.to_string();
+        f.write_str(&said)?;
+        let mut source = self.0.source();
+        while let Some(cause) = source {
+            let text = cause.to_string();
+            // Some errors print their cause themselves.
+            if !said.ends_with(&text) {
+                write!(f, ": {text}")?;
+                said = text;
+            }
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
+
 /// Hears of every session that is about to change, in time to forget what it knows of it.
 ///
 /// A store that can announce calls `changing` with the ids **before** the change can be seen by anybody (on SQLite:
@@ -216,4 +240,33 @@ pub trait Announce: Store {
     /// From now on tells `watcher` of every change. `false`: it cannot, because it tells another already.
     #[must_use]
     fn announce_to(&self, watcher: Arc<dyn Watcher>) -> bool;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Told {
+        text: &'static str,
+        source: Option<Box<Told>>,
+    }
+
+    fn told(text: &'static str, source: Option<Told>) -> Told {
+        Told { text, source: source.map(Box::new) }
+    }
+
+    #[test]
+    fn an_error_is_told_with_all_its_causes_each_once() {
+        let disk = || told("the disk is full", None);
+        for (error, text) in [
+            (disk(), "the disk is full"),
+            (told("no answer", Some(disk())), "no answer: the disk is full"),
+            (told("no answer: the disk is full", Some(disk())), "no answer: the disk is full"),
+            (told("failed", Some(told("no answer", Some(disk())))), "failed: no answer: the disk is full"),
+        ] {
+            assert_eq!(Causes(&error).to_string(), text);
+        }
+    }
 }

@@ -377,7 +377,7 @@ async fn who_copies_the_files_gets_no_usable_token() {
         fs::read_dir(folder.path()).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();
     assert!(holds(&files, verifier), "the session is in one of them");
     assert!(
-        !holds(&files, secret) && !holds(&files, token.as_bytes()) && !holds(&files, token[11..].as_bytes())
+        !holds(&files, secret) && !holds(&files, token.as_bytes()) && !holds(&files, &token.as_bytes()[11..])
     );
 
     // The hash in the secret's place opens nothing.

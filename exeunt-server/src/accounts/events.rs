@@ -3,6 +3,7 @@
 //! Must never carry a password, a hash or a set-up secret. By whom it was done is on the span around it.
 
 use exeunt::SessionId;
+use exeunt::store::Causes;
 use tracing::{info, warn};
 
 use super::{Account, AccountError};
@@ -41,8 +42,7 @@ pub(super) fn rehashed(account: i64, replaced: bool) {
 }
 
 pub(super) fn not_rehashed(account: i64, error: &AccountError) {
-    let error: &dyn std::error::Error = error;
-    warn!(event = "password_not_rehashed", account, error, "password not hashed anew");
+    warn!(event = "password_not_rehashed", account, error = %Causes(error), "password not hashed anew");
 }
 
 pub(super) fn setup_link_made() {

@@ -4,13 +4,15 @@
 
 use std::fmt;
 use std::num::NonZero;
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use unicode_normalization::UnicodeNormalization as _;
 
 /// The most bytes of UTF-8 that a password has, after NFC. Longer ones are refused, none is cut short (R36).
@@ -47,7 +49,33 @@ struct Inner {
     nobody: String,
     admitted: Arc<Semaphore>,
     at_work: Arc<Semaphore>,
+    threads: Threads,
     hashed: AtomicU64,
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// As many threads as hashes may be at work. Never more: a thread keeps the memory of its last hash, and a pool that
+/// grows under load would keep that many times 19 MiB.
+struct Threads(mpsc::Sender<Job>);
+
+impl Threads {
+    fn start(number: usize) -> std::io::Result<Self> {
+        let (give, take) = mpsc::channel::<Job>();
+        let take = Arc::new(Mutex::new(take));
+        for _ in 0..number {
+            let take = Arc::clone(&take);
+            let next = move || take.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let work = move || {
+                while let Ok(job) = next() {
+                    // Whoever waits for the job hears of it, because nothing comes.
+                    let _ = catch_unwind(AssertUnwindSafe(job));
+                }
+            };
+            thread::Builder::new().name("password".to_owned()).spawn(work)?;
+        }
+        Ok(Self(give))
+    }
 }
 
 /// Why a hash could not be made or checked.
@@ -78,7 +106,7 @@ impl Hasher {
     ///
     /// # Errors
     ///
-    /// None on a machine with fewer than a few million cores.
+    /// [`HashError::Failed`] if the system starts no more threads.
     pub fn new() -> Result<Self, HashError> {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         Self::with(Cost::default(), cores, cores * WAITING_PER_CORE)
@@ -88,7 +116,7 @@ impl Hasher {
     ///
     /// # Errors
     ///
-    /// [`HashError::Failed`] if the cost is out of Argon2's range.
+    /// [`HashError::Failed`] if the cost is out of Argon2's range, or the system starts no more threads.
     pub fn with(cost: Cost, at_work: usize, waiting: usize) -> Result<Self, HashError> {
         let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, None).map_err(failed)?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
@@ -107,6 +135,7 @@ impl Hasher {
             nobody,
             admitted: Arc::new(Semaphore::new(admitted)),
             at_work: Arc::new(Semaphore::new(at_work)),
+            threads: Threads::start(at_work).map_err(failed)?,
             hashed: AtomicU64::new(0),
         })))
     }
@@ -161,12 +190,18 @@ impl Hasher {
         let inner = Arc::clone(&self.0);
         let admitted = Arc::clone(&inner.admitted).try_acquire_owned().map_err(|_| HashError::Busy)?;
         let at_work = Arc::clone(&inner.at_work).acquire_owned().await.map_err(|_| HashError::Busy)?;
-        let done = tokio::task::spawn_blocking(move || {
+        let (tell, done) = oneshot::channel();
+        let at_it = Arc::clone(&inner);
+        let job: Job = Box::new(move || {
             // Both go with the work and not with the request: who hangs up does not make room before the core is free.
-            let _held = (admitted, at_work);
-            inner.hashed.fetch_add(1, Ordering::Relaxed);
-            job(&inner.argon2)
+            let held = (admitted, at_work);
+            at_it.hashed.fetch_add(1, Ordering::Relaxed);
+            let result = job(&at_it.argon2);
+            drop(held);
+            // Nobody may be waiting any more.
+            let _ = tell.send(result);
         });
+        inner.threads.0.send(job).map_err(failed)?;
         done.await.map_err(failed)?
     }
 }
@@ -198,10 +233,9 @@ fn failed(error: impl fmt::Display) -> HashError {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::collections::HashSet;
     use std::task::Poll;
 
-    use tokio::sync::oneshot;
     use tokio::task::JoinHandle;
 
     use super::*;
@@ -300,6 +334,32 @@ mod tests {
         at_work.await.unwrap().unwrap();
         assert!(waiting.await.is_ok());
         assert!(hasher.hash("there is room again").await.is_ok());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn many_at_once_use_no_more_threads_than_may_be_at_work() {
+        // R34: each thread keeps the memory of a hash.
+        let hasher = hasher(2, 1_000);
+        let job = |_: &Argon2<'static>| Ok(thread::current().id());
+        let asked: Vec<_> = (0..500)
+            .map(|_| {
+                let hasher = hasher.clone();
+                tokio::spawn(async move { hasher.work(job).await })
+            })
+            .collect();
+        let mut threads = HashSet::new();
+        for done in asked {
+            threads.insert(done.await.unwrap().unwrap());
+        }
+        assert!(threads.len() <= 2, "{}", threads.len());
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_fails_alone() {
+        let hasher = hasher(1, 1);
+        let job = |_: &Argon2<'static>| -> Result<(), HashError> { panic!("on purpose") };
+        assert!(matches!(hasher.work(job).await, Err(HashError::Failed(_))));
+        assert!(hasher.hash("the thread and the room are still there").await.is_ok());
     }
 
     #[tokio::test]

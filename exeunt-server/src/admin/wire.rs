@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use exeunt::store::Causes;
 use exeunt::{Record, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -236,18 +237,8 @@ impl Failure {
     }
 
     /// A failure of this kind, told with all its causes.
-    pub fn caused(code: Code, error: &dyn std::error::Error) -> Self {
-        let mut message = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            let cause_text = cause.to_string();
-            // Some errors print their cause themselves.
-            if !message.ends_with(&cause_text) {
-                message = format!("{message}: {cause_text}");
-            }
-            source = cause.source();
-        }
-        Self { code, message }
+    pub fn caused(code: Code, error: &(dyn std::error::Error + 'static)) -> Self {
+        Self { code, message: Causes(error).to_string() }
     }
 }
 

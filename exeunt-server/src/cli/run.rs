@@ -25,8 +25,16 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Runs the program with these arguments, the first of which is its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // Arguments that cannot be read have to be answered in the form that was asked for, too.
+    let wants_json = arguments.iter().any(|argument| argument == "--json");
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
+        Err(error) if wants_json && error.use_stderr() => {
+            let failure = Failure::new(Code::Usage, error.to_string().trim_end());
+            let _ = writeln!(std::io::stderr(), "{}", serde_json::json!({ "error": failure }));
+            return ExitCode::from(Code::Usage.exit_code());
+        }
         Err(error) => {
             // Help and version are no errors, and go to standard output.
             let _ = error.print();
@@ -65,6 +73,11 @@ fn run(cli: Cli, json: bool) -> anyhow::Result<u8> {
         Top::Config => {
             let set = config::read(file, std::env::vars_os(), flags)?;
             Config::decide(set.clone())?;
+            if let Some(store) = set.store.as_ref().filter(|store| store.to_str().is_none()) {
+                let message =
+                    format!("store {store:?} is not UTF-8, so it cannot stand in a configuration file");
+                return Err(Failure::new(Code::Usage, message).into());
+            }
             return print(&config::print(&set)).map(|()| 0);
         }
         Top::Account { command, .. } => account(command)?,
@@ -150,7 +163,11 @@ fn no_store(path: &Path) -> Failure {
 
 fn print(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("writing to standard output")
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // Who reads has enough of it, as in `exeunt session list | head`. What was asked for is done.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("writing to standard output"),
+    }
 }
 
 /// What to tell the operator, with all causes, and as which exit code.

@@ -8,6 +8,7 @@ use axum::extract::{Form, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use exeunt::Visitor;
+use exeunt::store::Causes;
 use serde::Deserialize;
 
 use super::{begin_session, logged_in};
@@ -67,8 +68,9 @@ pub(crate) async fn setup(
     let now = state.layer.sessions().now();
     match state.accounts.redeem_setup(&secret, &username, &password, now).await {
         Ok(_) => {}
-        Err(AccountError::BadName { reason } | AccountError::BadPassword { reason }) => {
-            return setup_form(StatusCode::UNPROCESSABLE_ENTITY, reason, &secret, &username);
+        // Says which of the two it is: the reason alone fits both.
+        Err(cause @ (AccountError::BadName { .. } | AccountError::BadPassword { .. })) => {
+            return setup_form(StatusCode::UNPROCESSABLE_ENTITY, &cause.to_string(), &secret, &username);
         }
         Err(AccountError::SetupInvalid | AccountError::NotEmpty) => return link_is_dead(),
         Err(cause) => return account_failure(&cause),
@@ -97,7 +99,7 @@ fn link_is_dead() -> Response {
 fn account_failure(cause: &AccountError) -> Response {
     tracing::error!(
         event = "accounts_failed",
-        error = cause as &dyn std::error::Error,
+        error = %Causes(cause),
         "accounts did not answer"
     );
     let mut response = error::refused(StatusCode::SERVICE_UNAVAILABLE);

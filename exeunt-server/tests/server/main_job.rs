@@ -97,6 +97,13 @@ fn a_logout_that_the_store_did_not_confirm_fails_keeps_the_cookie_and_can_be_tri
     assert_eq!(server.call("DELETE", "/api/auth/logout", &token).body, "Logout successful");
     assert!(server.call("GET", "/api/me", &token).is_401());
     assert_eq!(server.send("GET", "/readyz", &[], "").status, 200);
+
+    // R40: what nobody outside is told stands in the log, which is JSON here.
+    let log = place.log();
+    let failed = log.lines().find(|line| line.contains("logout_failed")).unwrap();
+    let failed: serde_json::Value = serde_json::from_str(failed).unwrap();
+    let error = failed.get("error").and_then(|error| error.as_str()).unwrap();
+    assert!(error.starts_with("the SQLite store did not answer: "), "{error}");
 }
 
 #[test]
@@ -497,7 +504,13 @@ fn the_first_administrator_is_made_in_the_browser_once() {
     };
     assert_eq!(fill("wrong", "root", PASSWORD, PASSWORD).status, 404);
     assert_eq!(fill(secret, "root", PASSWORD, "something else entirely").status, 422);
-    assert_eq!(fill(secret, "", PASSWORD, PASSWORD).status, 422);
+    for (name, password, problem) in
+        [("", PASSWORD, "name: it is empty"), ("root", "", "password: it is empty")]
+    {
+        let refused = fill(secret, name, password, password);
+        assert_eq!(refused.status, 422);
+        assert!(refused.body.contains(problem), "{refused:?}");
+    }
     let done = fill(secret, "root", PASSWORD, PASSWORD);
     assert_eq!((done.status, done.location()), (303, "/login?done"));
     let home = server.browse("/", Some(&done.token()));
@@ -547,6 +560,7 @@ fn no_secret_is_in_the_log() {
         lines.iter().filter(|line| line.get("event").is_some_and(|found| found == event)).count()
     };
     assert_eq!((of("login"), of("logout"), of("login_refused")), (2, 1, 1));
+    assert_eq!(of("session_refused"), 1, "the use of the token after its end");
     assert_eq!(of("request"), 10);
     let me = lines.iter().find(|line| line.get("path").is_some_and(|path| path == "/api/me")).unwrap();
     let span = me.get("span").unwrap();
@@ -613,9 +627,17 @@ fn with_an_https_public_url_cookies_are_host_only_and_secure() {
     attributes.sort_unstable();
     assert_eq!(attributes, ["HttpOnly", "Path=/", "SameSite=Lax", "Secure"]);
     assert_eq!(server.call("DELETE", "/api/auth/logout", pair).body, "Logout successful");
-    // R31: the public origin is trusted whatever the Host header says.
+    // R31: the public origin is trusted whatever the Host header says, and no other because of it.
     let body = format!(r#"{{"username":"alice","password":"{PASSWORD}"}}"#);
-    let answer =
-        server.send("POST", "/api/auth/login", &[JSON, ("Origin", "https://login.example.org")], &body);
-    assert_eq!(answer.status, 200);
+    for (origin, host, status) in [
+        ("https://login.example.org", "127.0.0.1", 200),
+        ("https://login.example.org", "login.example.org", 200),
+        ("http://login.example.org", "login.example.org", 403),
+        ("https://login.example.org:8443", "login.example.org:8443", 403),
+        ("https://evil.example", "evil.example", 403),
+    ] {
+        let head = format!("POST /api/auth/login HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\n");
+        let rest = format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        assert_eq!(server.send_raw([head, rest].concat().as_bytes()).status, status, "{origin} at {host}");
+    }
 }

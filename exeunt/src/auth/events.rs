@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use crate::session::{SessionId, UserId};
-use crate::store::StoreError;
+use crate::store::{Causes, StoreError};
 
 pub(super) fn logged_in(user: &UserId, session: SessionId, ended_by_limit: &[SessionId]) {
     info!(event = "login", %user, %session, "logged in");
@@ -18,6 +18,11 @@ pub(super) fn logged_in(user: &UserId, session: SessionId, ended_by_limit: &[Ses
 
 pub(super) fn login_refused(reason: &'static str) {
     info!(event = "login_refused", reason, "login refused");
+}
+
+/// A token came that opens no session (any more): late, replayed or guessed. R38 asks for the use after the end.
+pub(super) fn refused(session: SessionId, reason: &'static str) {
+    info!(event = "session_refused", reason, %session, "a token that opens no session");
 }
 
 pub(super) fn replaced(session: SessionId) {
@@ -45,7 +50,7 @@ pub(super) fn purged(sessions: &[SessionId]) {
 }
 
 pub(super) fn not_touched(session: SessionId, error: &StoreError) {
-    warn!(event = "touch_failed", %session, error = error as &dyn std::error::Error, "session not extended");
+    warn!(event = "touch_failed", %session, error = %Causes(error), "session not extended");
 }
 
 pub(super) fn clock_jumped(by: Duration, purging_resumes_in: Duration) {

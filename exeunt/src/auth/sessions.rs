@@ -12,7 +12,7 @@ use crate::session::{
     Client, Clock, Data, DataError, Lifetime, Login, Record, SessionId, SystemClock, Timestamp,
 };
 use crate::session::{Token, UserId, Verifier};
-use crate::store::{Created, Purged, Saved, Store};
+use crate::store::{Causes, Created, Purged, Saved, Store};
 
 const MOST_SESSIONS_OF_A_USER: usize = 100;
 const TRIES_ON_STALE: usize = 5;
@@ -227,8 +227,12 @@ impl Sessions {
     /// If the store did not answer. That is not "not logged in".
     pub async fn resume(&self, token: &Token, extend: Extend) -> Result<Option<Arc<Record>>, Error> {
         let now = self.now();
-        let Some(record) = self.load(token, now).await? else { return Ok(None) };
+        let Some(record) = self.load(token, now).await? else {
+            events::refused(token.id(), "gone");
+            return Ok(None);
+        };
         if *record.verifier() != token.verifier() {
+            events::refused(token.id(), "secret");
             return Ok(None);
         }
         match extend {
@@ -278,8 +282,9 @@ impl Sessions {
     /// If the store did not answer: the session may live on, so say so, and let the person try again.
     pub async fn logout(&self, token: &Token) -> Result<bool, Error> {
         let ended = self.end_session_of(token).await?;
-        if let Some(session) = ended {
-            events::logged_out(session);
+        match ended {
+            Some(session) => events::logged_out(session),
+            None => events::refused(token.id(), "gone"),
         }
         Ok(ended.is_some())
     }
@@ -435,7 +440,7 @@ impl Sessions {
                 Ok(Purged { next: Some(_), .. }) => tokio::time::sleep(PURGE_STEP_PAUSE).await,
                 Ok(_) => self.watch_clock_for(PURGE_ROUND_PAUSE).await,
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "expired sessions not purged");
+                    tracing::warn!(error = %Causes(&error), "expired sessions not purged");
                     self.watch_clock_for(PURGE_ROUND_PAUSE).await;
                 }
             }

@@ -16,6 +16,7 @@ use super::problem;
 use super::visit::{RemoveCookie, Touch, Visit, may_remove, to_the_end};
 use crate::auth::{Error, ErrorKind, LoginOptions, Users};
 use crate::session::{Client, Data, DataError, Record, SessionId, UserId};
+use crate::store::Causes;
 
 /// Whoever sent this request, logged in or not.
 ///
@@ -118,7 +119,7 @@ impl Visitor {
             Err(error) => {
                 tracing::error!(
                     event = "logout_failed",
-                    error = &error as &dyn std::error::Error,
+                    error = %Causes(&error),
                     "a session could not be ended"
                 );
                 self.visit.forget();

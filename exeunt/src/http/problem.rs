@@ -10,6 +10,7 @@ use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 
 use crate::auth::{Error, ErrorKind};
+use crate::store::Causes;
 
 /// An error answer: `application/problem+json` (RFC 9457) with `title` and `status`, never kept by caches (R22, R40).
 ///
@@ -68,7 +69,7 @@ impl IntoResponse for Error {
         }
         tracing::error!(
             event = "request_failed",
-            error = &self as &dyn std::error::Error,
+            error = %Causes(&self),
             "a request could not be answered"
         );
         match self.retry_after() {

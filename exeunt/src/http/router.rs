@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, FromRequest, Path, RawQuery, Request, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{delete, get, post};
@@ -71,10 +71,11 @@ where
 
     /// The status of a logout that the store could not confirm. Default: 400.
     ///
-    /// A failure is never told as a success (R02): other than 4xx and 5xx are not taken.
+    /// A failure is never told as a success (R02), nor as "not logged in" (R11): only 4xx and 5xx are taken, and not 401.
     #[must_use]
     pub fn failure_status(self, status: StatusCode) -> Self {
-        match status.is_client_error() || status.is_server_error() {
+        let fails = status.is_client_error() || status.is_server_error();
+        match fails && status != StatusCode::UNAUTHORIZED {
             true => Self { failure_status: status, ..self },
             false => self,
         }
@@ -235,10 +236,11 @@ async fn end_many(session: Session, RawQuery(query): RawQuery) -> Result<Respons
     Ok(Json(json!({ "ended": ended })).into_response())
 }
 
-async fn end_one(session: Session, Path(id): Path<String>) -> Result<Response, Error> {
-    let ended = match id.parse() {
-        Ok(id) => session.end(id).await?,
-        Err(_) => false,
+async fn end_one(session: Session, id: Result<Path<String>, PathRejection>) -> Result<Response, Error> {
+    // What is not even text is nobody's session either.
+    let ended = match id.ok().and_then(|Path(id)| id.parse().ok()) {
+        Some(id) => session.end(id).await?,
+        None => false,
     };
     Ok(match ended {
         true => StatusCode::NO_CONTENT.into_response(),

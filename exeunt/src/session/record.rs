@@ -104,13 +104,14 @@ impl Client {
     /// The most bytes that are kept.
     pub const LIMIT: usize = 200;
 
-    /// Keeps the first 200 bytes of `text`, whole characters only, with control characters replaced.
+    /// Keeps the first 200 bytes of `text`, whole characters only. Replaces what would control the terminal
+    /// or the page that shows it: control characters, line ends, and marks that turn the order of reading.
     #[must_use]
     pub fn new(text: &str) -> Self {
         let end = text.floor_char_boundary(Self::LIMIT);
         let (kept, _) = text.split_at(end);
         // One byte for one byte or fewer, so that the limit still holds.
-        Self(kept.chars().map(|c| if c.is_control() { ' ' } else { c }).collect())
+        Self(kept.chars().map(|c| if c.is_control() || turns_or_breaks(c) { ' ' } else { c }).collect())
     }
 
     /// The text.
@@ -118,6 +119,11 @@ impl Client {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Unicode's Bidi_Control characters, and its line and paragraph separators.
+fn turns_or_breaks(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A session as stored.
@@ -423,6 +429,7 @@ mod tests {
     #[test]
     fn a_client_is_cut_at_a_whole_character_and_has_no_control_characters() {
         assert_eq!(Client::new("a\r\nb\u{85}c").as_str(), "a  b c");
+        assert_eq!(Client::new("a\u{202e}b\u{2069}c\u{2028}d").as_str(), "a b c d");
         let long = "é".repeat(150);
         assert_eq!(Client::new(&long).as_str(), "é".repeat(100));
         assert_eq!(Client::new(&format!("x{long}")).as_str().len(), 199);

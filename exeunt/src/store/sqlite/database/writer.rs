@@ -19,7 +19,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::mpsc::Receiver;
 
-use super::super::super::Watcher;
+use super::super::super::{Causes, Watcher};
 use super::error::DatabaseError;
 use crate::session::SessionId;
 
@@ -195,7 +195,7 @@ impl Shared {
     fn note(&self, error: &DatabaseError) {
         if error.is_io() && !self.sync_failed.swap(true, Ordering::AcqRel) {
             tracing::error!(
-                error = error as &dyn std::error::Error,
+                error = %Causes(error),
                 "the disk failed: no write is acknowledged any more"
             );
         }
@@ -329,7 +329,7 @@ impl Writer {
             && let Err(error) = self.tx.execute_batch("ROLLBACK")
         {
             tracing::error!(
-                error = &error as &dyn std::error::Error,
+                error = %Causes(&error),
                 "a transaction could not be rolled back"
             );
         }
@@ -352,6 +352,6 @@ fn checkpoint(connection: &Connection, shared: &Shared) {
     let result = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
     if let Err(error) = result.map_err(DatabaseError::from) {
         shared.note(&error);
-        tracing::warn!(error = &error as &dyn std::error::Error, "the log was not folded into the file");
+        tracing::warn!(error = %Causes(&error), "the log was not folded into the file");
     }
 }
