@@ -444,6 +444,14 @@ async fn the_logout_contract_holds() {
 }
 
 #[tokio::test]
+async fn a_page_that_cannot_stand_in_a_header_is_not_where_a_logout_leads() {
+    let app = App::with(|layer| layer, |auth| auth.after_logout("/goodbye\r\nSet-Cookie: a=b"));
+    let mut alice = app.logged_in(ALICE).await.with("accept", "text/html");
+    let answer = alice.ask("POST", "/api/auth/logout").await;
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/goodbye")));
+}
+
+#[tokio::test]
 async fn without_a_token_logout_does_not_ask_the_store() {
     let app = App::new();
     let good = app.logged_in(ALICE).await.cookie.unwrap();

@@ -9,7 +9,9 @@ use axum::extract::{DefaultBodyLimit, FromRequest, Path, RawQuery, Request, Stat
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use http::header::{CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -82,9 +84,15 @@ where
     }
 
     /// The page that a browser is sent to after logging out. Default: `/`.
+    ///
+    /// What cannot stand in a header, such as a line break, is not taken.
     #[must_use]
     pub fn after_logout(self, page: impl Into<String>) -> Self {
-        Self { after_logout: page.into(), ..self }
+        let page = page.into();
+        match HeaderValue::try_from(&page) {
+            Ok(_) => Self { after_logout: page, ..self },
+            Err(_) => self,
+        }
     }
 
     /// The routes, for `Router::nest` or `Router::merge`.
@@ -169,7 +177,7 @@ async fn logout<U: Users>(
             let mut response = Redirect::to(&router.after_logout).into_response();
             if is_navigation(&headers) {
                 // R49. Not "cookies": that reaches every host of the registrable domain.
-                let parts = http::HeaderValue::from_static("\"cache\", \"storage\"");
+                let parts = HeaderValue::from_static("\"cache\", \"storage\"");
                 response.headers_mut().insert(CLEAR_SITE_DATA, parts);
             }
             response
