@@ -37,7 +37,9 @@ const KEPT_FREE: usize = QUEUE / 2;
 /// Writes go through one thread that commits whatever has gathered while the last commit was synced, so that many
 /// waiters share one sync. Reads run inline on a fixed pool of connections, in microseconds.
 ///
-/// Other programs may read the file. They must not write to it while it is open here.
+/// Other programs may read the file. They must not write to it while it is open here. Nor must the application's own
+/// closures write to the table `session`: the near cache hears only of what went through the store or
+/// [`destroy_all_in`](super::destroy_all_in).
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -183,7 +185,9 @@ impl Database {
 
     /// Runs `work` inline on a read connection. It sees every write that was acknowledged before.
     ///
-    /// Keep it to microseconds: it runs on the caller's thread, which in a service is one of a few.
+    /// Keep it to microseconds: it runs on the caller's thread, which in a service is one of a few. It must not read
+    /// through this database again while it has the connection: it could wait for itself. A transaction that it leaves
+    /// open is rolled back.
     ///
     /// # Errors
     ///

@@ -30,8 +30,11 @@ pub enum DatabaseError {
     /// The closure panicked; what it did was undone.
     #[error("the closure given to `write` panicked; what it did was undone")]
     Panicked,
-    /// The closure ended the transaction that it shared with others; none of them took effect.
-    #[error("a closure given to `write` ended the transaction it shared; the whole batch was undone")]
+    /// The transaction that several shared ended too early, so that it is not known which of them took effect.
+    #[error(
+        "the transaction ended within a step, so nothing of its batch is acknowledged: is the disk full, or did a \
+         closure given to `write` end it?"
+    )]
     TransactionEnded,
     /// Another step of the same batch failed in a way that undid all of it.
     #[error("the batch was undone, because another step of it failed")]

@@ -14,7 +14,7 @@ use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 
 use rusqlite::Connection;
 use tokio::sync::mpsc::Receiver;
@@ -140,7 +140,7 @@ fn bare<T, E: From<DatabaseError>>(tx: &Tx, work: impl FnOnce(&Tx) -> Result<T, 
 }
 
 fn in_savepoint<T, E: From<DatabaseError>>(tx: &Tx, work: impl FnOnce(&Tx) -> Result<T, E>) -> Result<T, E> {
-    let begin = || tx.prepare_cached("SAVEPOINT step")?.execute([]);
+    let begin = || tx.prepare_cached("SAVEPOINT exeunt_step")?.execute([]);
     begin().map_err(|error| E::from(error.into()))?;
     let announced = tx.changed.borrow().len();
     let result = caught(tx, work);
@@ -150,10 +150,10 @@ fn in_savepoint<T, E: From<DatabaseError>>(tx: &Tx, work: impl FnOnce(&Tx) -> Re
     }
     let end = || {
         if result.is_err() {
+            tx.prepare_cached("ROLLBACK TO exeunt_step")?.execute([])?;
             tx.changed.borrow_mut().truncate(announced);
-            tx.prepare_cached("ROLLBACK TO step")?.execute([])?;
         }
-        tx.prepare_cached("RELEASE step")?.execute([])
+        tx.prepare_cached("RELEASE exeunt_step")?.execute([])
     };
     if let Err(error) = end() {
         let error = DatabaseError::from(error);
@@ -208,6 +208,7 @@ impl Shared {
 
 /// The two threads.
 pub(super) struct Workers {
+    writer: ThreadId,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -229,24 +230,22 @@ impl Workers {
         let checkpointer = Checkpointer { connection: checkpointer, shared: Arc::clone(&shared), woken };
         let tx = Tx { connection, changed: RefCell::default(), undone: RefCell::default() };
         let writer = Writer { tx, shared, log_pages, wake };
-        let threads = vec![
-            std::thread::Builder::new().name("exeunt-writer".to_owned()).spawn(move || writer.run(jobs))?,
-            std::thread::Builder::new()
-                .name("exeunt-checkpoint".to_owned())
-                .spawn(move || checkpointer.run())?,
-        ];
-        Ok(Self { threads: Mutex::new(threads) })
+        let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let writer = thread("exeunt-writer").spawn(move || writer.run(jobs))?;
+        let checkpointer = thread("exeunt-checkpoint").spawn(move || checkpointer.run())?;
+        Ok(Self { writer: writer.thread().id(), threads: Mutex::new(vec![writer, checkpointer]) })
     }
 
     /// Waits until both have ended. The caller has closed the queue.
     pub(super) fn join(&self) {
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        let this = std::thread::current().id();
         // The last handle may die inside a closure on the writer, which cannot wait for itself, nor for the
-        // checkpointer, which waits for the writer. Both then end by themselves.
-        let on_writer = threads.iter().any(|thread| thread.thread().id() == this);
+        // checkpointer, which waits for the writer, nor for whoever waits here for both. They end by themselves.
+        if std::thread::current().id() == self.writer {
+            return;
+        }
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         for thread in threads.drain(..) {
-            if !on_writer && thread.join().is_err() {
+            if thread.join().is_err() {
                 tracing::error!("a database thread panicked");
             }
         }
@@ -290,7 +289,10 @@ impl Writer {
             }
             let result = self.commit(&mut batch);
             for job in batch.drain(..) {
-                job.answer(result.clone());
+                let answer = AssertUnwindSafe(|| job.answer(result.clone()));
+                if catch_unwind(answer).is_err() {
+                    tracing::error!("an answer that nobody waited for panicked when it was dropped");
+                }
             }
             self.keep_log_short();
         }
@@ -300,31 +302,40 @@ impl Writer {
         self.shared.check()?;
         self.tx.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         for job in batch {
-            job.run(&self.tx);
+            // Also what is the application's outside of its closure may panic: how it makes its error of ours.
+            if catch_unwind(AssertUnwindSafe(|| job.run(&self.tx))).is_err() {
+                self.tx.undo_all(DatabaseError::Panicked);
+            }
             if let Some(error) = self.tx.undone.take() {
+                self.shared.note(&error);
                 self.roll_back();
+                // A closure that ended the transaction may have committed what its neighbours had changed.
+                self.announce(&self.tx.changed.take(), Watcher::changed);
                 return Err(DatabaseError::Undone(Arc::new(error)));
             }
         }
         let changed = self.tx.changed.take();
-        let watcher = self.shared.watcher.get().filter(|_| !changed.is_empty());
-        if let Some(watcher) = watcher {
-            watcher.changing(&changed);
-        }
+        self.announce(&changed, Watcher::changing);
         let committed = self.tx.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
         let committed = committed.map(drop).map_err(DatabaseError::from);
         if let Err(error) = &committed {
             self.shared.note(error);
             self.roll_back();
         }
-        if let Some(watcher) = watcher {
-            watcher.changed(&changed);
-        }
+        self.announce(&changed, Watcher::changed);
         committed
     }
 
+    /// Looks for the watcher each time: one that came during COMMIT may have been told the old rows since.
+    fn announce(&self, ids: &[SessionId], what: impl FnOnce(&dyn Watcher, &[SessionId])) {
+        if !ids.is_empty()
+            && let Some(watcher) = self.shared.watcher.get()
+        {
+            what(&**watcher, ids);
+        }
+    }
+
     fn roll_back(&self) {
-        self.tx.changed.take();
         if !self.tx.is_autocommit()
             && let Err(error) = self.tx.execute_batch("ROLLBACK")
         {
@@ -353,5 +364,71 @@ fn checkpoint(connection: &Connection, shared: &Shared) {
     if let Err(error) = result.map_err(DatabaseError::from) {
         shared.note(&error);
         tracing::warn!(error = &error as &dyn std::error::Error, "the log was not folded into the file");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    fn writer(connection: Connection) -> Writer {
+        let shared = Arc::new(Shared::new(tempfile::tempfile().unwrap()));
+        let (wake, _) = std::sync::mpsc::sync_channel(1);
+        let tx = Tx { connection, changed: RefCell::default(), undone: RefCell::default() };
+        Writer { tx, shared, log_pages: Arc::default(), wake }
+    }
+
+    fn job(work: impl FnOnce(&Tx) -> Result<(), DatabaseError> + Send + 'static) -> Box<dyn Job> {
+        Box::new(Ask::in_savepoint(work, drop))
+    }
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<SessionId>>);
+
+    impl Watcher for Heard {
+        fn changing(&self, _: &[SessionId]) {}
+
+        fn changed(&self, ids: &[SessionId]) {
+            self.0.lock().unwrap().extend(ids);
+        }
+    }
+
+    #[test]
+    fn a_watcher_that_comes_during_commit_hears_that_it_is_over() {
+        // R03: what it was told of the session since it came may be the old row.
+        let mut connection = Connection::open_in_memory().unwrap();
+        let heard = Arc::new(Heard::default());
+        let came = Arc::new(OnceLock::<Arc<Shared>>::new());
+        let (shared, watcher) = (Arc::clone(&came), Arc::clone(&heard));
+        let hook = move || !shared.get().unwrap().watch(Arc::clone(&watcher) as _);
+        connection.commit_hook(Some(hook)).unwrap();
+        let writer = writer(connection);
+        assert!(came.set(Arc::clone(&writer.shared)).is_ok());
+        let id = SessionId::from_i64(1).unwrap();
+        let change = job(move |tx| {
+            tx.announce(id);
+            Ok(tx.execute_batch("CREATE TABLE t (a)")?)
+        });
+        writer.commit(&mut [change]).unwrap();
+        assert_eq!(*heard.0.lock().unwrap(), [id]);
+    }
+
+    #[test]
+    fn a_disk_that_fails_within_a_step_is_not_trusted_again() {
+        let writer = writer(Connection::open_in_memory().unwrap());
+        let step = |code| {
+            move |tx: &Tx| -> Result<(), DatabaseError> {
+                let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+                tx.undo_all(error.into());
+                Ok(())
+            }
+        };
+        assert!(writer.commit(&mut [job(step(ffi::SQLITE_FULL))]).is_err());
+        writer.commit(&mut [job(|_| Ok(()))]).unwrap();
+        assert!(writer.commit(&mut [job(step(ffi::SQLITE_IOERR_FSYNC))]).is_err());
+        let refused = writer.commit(&mut [job(|_| Ok(()))]);
+        assert!(matches!(refused, Err(DatabaseError::SyncFailed)), "{refused:?}");
     }
 }
