@@ -79,8 +79,8 @@ struct Inner {
 impl Database {
     /// Opens the file, or creates it with mode 0600, and takes the lock that makes this process its owner.
     ///
-    /// Blocks: about a millisecond, and after a crash as long as reading the log takes (64 MB at most, well under half
-    /// a second on a disk of today).
+    /// Blocks: about a millisecond, and after a crash as long as reading the log takes: 64 MB as a rule, well under
+    /// half a second on a disk of today.
     ///
     /// # Errors
     ///

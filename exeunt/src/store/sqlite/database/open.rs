@@ -13,7 +13,7 @@ use super::error::OpenError;
 /// Marks the file as ours in its header ("exeu" in ASCII).
 const APPLICATION_ID: i32 = 0x6578_6575;
 /// How long SQLite waits for a lock of another program before it gives up.
-const FOREIGN_LOCK: Duration = Duration::from_secs(1);
+pub(super) const FOREIGN_LOCK: Duration = Duration::from_secs(1);
 /// Readers wait on a thread that serves requests.
 const FOREIGN_LOCK_READING: Duration = Duration::from_millis(250);
 const STATEMENTS: usize = 64;

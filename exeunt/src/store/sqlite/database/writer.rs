@@ -8,19 +8,21 @@
 //! again in place.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{JoinHandle, ThreadId};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::mpsc::Receiver;
 
 use super::super::super::Watcher;
 use super::error::DatabaseError;
+use super::open::FOREIGN_LOCK;
 use crate::session::SessionId;
 
 const BATCH: usize = 512;
@@ -31,6 +33,8 @@ const SMALL: usize = 256;
 const CHECKPOINT_AT: i32 = 16 * 1024;
 /// Pages in the log from which the writer itself makes room before it goes on: four times as many.
 const CHECKPOINT_NOW: i32 = 4 * CHECKPOINT_AT;
+/// How long the writer then waits for reads that still need the log. Shorter than its callers wait for it.
+const READS_UNDER_WAY: Duration = Duration::from_millis(500);
 
 /// A transaction that is shared with others; dereferences to the connection.
 pub struct Tx {
@@ -229,7 +233,7 @@ impl Workers {
         let (wake, woken) = std::sync::mpsc::sync_channel(1);
         let checkpointer = Checkpointer { connection: checkpointer, shared: Arc::clone(&shared), woken };
         let tx = Tx { connection, changed: RefCell::default(), undone: RefCell::default() };
-        let writer = Writer { tx, shared, log_pages, wake };
+        let writer = Writer { tx, shared, log_pages, make_room_at: Cell::new(CHECKPOINT_NOW), wake };
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let writer = thread("exeunt-writer").spawn(move || writer.run(jobs))?;
         let checkpointer = thread("exeunt-checkpoint").spawn(move || checkpointer.run())?;
@@ -261,7 +265,7 @@ struct Checkpointer {
 impl Checkpointer {
     fn run(self) {
         while self.woken.recv().is_ok() {
-            checkpoint(&self.connection, &self.shared);
+            checkpoint(&self.connection, &self.shared, PASSIVE);
             self.shared.checkpointed.store(true, Ordering::Release);
         }
     }
@@ -271,6 +275,7 @@ struct Writer {
     tx: Tx,
     shared: Arc<Shared>,
     log_pages: Arc<AtomicI32>,
+    make_room_at: Cell<i32>,
     wake: std::sync::mpsc::SyncSender<()>,
 }
 
@@ -349,22 +354,43 @@ impl Writer {
     fn keep_log_short(&self) {
         let pages = self.log_pages.load(Ordering::Relaxed);
         let rest = self.shared.checkpointed.swap(false, Ordering::AcqRel);
-        if rest || pages >= CHECKPOINT_NOW {
-            checkpoint(&self.tx, &self.shared);
+        if pages < CHECKPOINT_AT {
+            self.make_room_at.set(CHECKPOINT_NOW);
+        }
+        if pages >= self.make_room_at.get() {
+            // Another program that reads for long must not hold up every batch: the next attempt is 64 MiB later.
+            self.make_room_at.set(pages.saturating_add(CHECKPOINT_AT));
+            self.make_room();
+        } else if rest {
+            checkpoint(&self.tx, &self.shared, PASSIVE);
         } else if pages >= CHECKPOINT_AT {
             // Full means that it has been told already.
             let _ = self.wake.try_send(());
         }
     }
+
+    /// Waits for the reads under way, so that the log starts again. Those that follow do not need it: where reads always
+    /// overlap, there is no moment without one, and passively it would grow for ever.
+    fn make_room(&self) {
+        let wait = |time| self.tx.busy_timeout(time).is_ok();
+        if wait(READS_UNDER_WAY) && !checkpoint(&self.tx, &self.shared, RESTART) {
+            tracing::warn!("the log is long and could not start again: does another program read for long?");
+        }
+        wait(FOREIGN_LOCK);
+    }
 }
 
-/// Copies the log into the file, as far as readers allow, without waiting for them.
-fn checkpoint(connection: &Connection, shared: &Shared) {
-    let result = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-    if let Err(error) = result.map_err(DatabaseError::from) {
+const PASSIVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+const RESTART: &str = "PRAGMA wal_checkpoint(RESTART)";
+
+/// Copies the log into the file as far as the mode and readers allow. `false`: readers were in the way.
+fn checkpoint(connection: &Connection, shared: &Shared, mode: &str) -> bool {
+    let busy = connection.query_row(mode, [], |row| row.get(0)).map_err(DatabaseError::from);
+    busy.map(|busy: bool| !busy).unwrap_or_else(|error| {
         shared.note(&error);
         tracing::warn!(error = &error as &dyn std::error::Error, "the log was not folded into the file");
-    }
+        true
+    })
 }
 
 #[cfg(test)]
@@ -377,7 +403,7 @@ mod tests {
         let shared = Arc::new(Shared::new(tempfile::tempfile().unwrap()));
         let (wake, _) = std::sync::mpsc::sync_channel(1);
         let tx = Tx { connection, changed: RefCell::default(), undone: RefCell::default() };
-        Writer { tx, shared, log_pages: Arc::default(), wake }
+        Writer { tx, shared, log_pages: Arc::default(), make_room_at: Cell::new(CHECKPOINT_NOW), wake }
     }
 
     fn job(work: impl FnOnce(&Tx) -> Result<(), DatabaseError> + Send + 'static) -> Box<dyn Job> {
@@ -413,6 +439,43 @@ mod tests {
         });
         writer.commit(&mut [change]).unwrap();
         assert_eq!(*heard.0.lock().unwrap(), [id]);
+    }
+
+    #[test]
+    fn a_long_log_starts_again_although_reads_always_overlap() {
+        let folder = tempfile::tempdir().unwrap();
+        let opened = super::super::open::open(&folder.path().join("a.db")).unwrap();
+        let writer = writer(opened.connection);
+        let write =
+            |text: &'static str| writer.commit(&mut [job(move |tx| Ok(tx.execute_batch(text)?))]).unwrap();
+        write("CREATE TABLE t (a)");
+        (0..100).for_each(|_| write("INSERT INTO t VALUES (1)"));
+        let (reader, prober) =
+            (Connection::open(&opened.path).unwrap(), Connection::open(&opened.path).unwrap());
+        prober.busy_timeout(Duration::ZERO).unwrap();
+        reader.execute_batch("BEGIN; SELECT * FROM t").unwrap();
+        writer.log_pages.store(CHECKPOINT_NOW, Ordering::Relaxed);
+        let over = AtomicBool::new(false);
+        let read = std::thread::scope(|scope| {
+            let over = &over;
+            let read = scope.spawn(move || {
+                let waits = || prober.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_err();
+                while !waits() {
+                    if over.load(Ordering::Relaxed) {
+                        return Some(reader);
+                    }
+                }
+                drop(reader);
+                None
+            });
+            writer.keep_log_short();
+            over.store(true, Ordering::Relaxed);
+            read.join().unwrap()
+        });
+        write("INSERT INTO t VALUES (1)");
+        assert!(read.is_none(), "the writer waited for the read");
+        let pages: i32 = writer.tx.query_row(PASSIVE, [], |row| row.get(1)).unwrap();
+        assert!(pages < 10, "{pages} pages in the log");
     }
 
     #[test]
