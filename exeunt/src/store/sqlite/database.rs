@@ -77,7 +77,7 @@ struct Inner {
 }
 
 impl Database {
-    /// Opens the file, or creates it with mode 0600, and takes the lock that makes this process its owner.
+    /// Opens or creates the file (mode 0600), and takes the lock that makes this process its owner.
     ///
     /// Blocks: about a millisecond, and after a crash as long as reading the log takes: 64 MB as a rule, well under
     /// half a second on a disk of today.
@@ -108,7 +108,7 @@ impl Database {
         &self.0.path
     }
 
-    /// Brings `component`'s tables up to date: runs each of `steps` that this file has not seen, once, in order.
+    /// Brings `component`'s tables up to date. Runs each of `steps` that this file has not seen, once, in order.
     ///
     /// Steps are SQL; add to their end, never change one that was released. Blocks.
     ///
@@ -226,7 +226,10 @@ impl Database {
         Ok(found.into_iter().filter(|line| line != "ok").collect())
     }
 
-    /// Takes no more writes, waits for those under way, and folds the log into the file once the last clone is gone.
+    /// Takes no more writes, and waits for those under way.
+    ///
+    /// The log is folded into the file, and the lock let go, once the last clone is gone. Called from a closure on the
+    /// writer, it does not wait.
     pub fn close(&self) {
         drop(self.0.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.0.workers.join();

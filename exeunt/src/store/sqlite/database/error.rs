@@ -30,7 +30,7 @@ pub enum DatabaseError {
     /// The closure panicked; what it did was undone.
     #[error("the closure given to `write` panicked; what it did was undone")]
     Panicked,
-    /// The transaction that several shared ended too early, so that it is not known which of them took effect.
+    /// The transaction that several shared ended too early. Which of them took effect is not known.
     #[error(
         "the transaction ended within a step, so nothing of its batch is acknowledged: is the disk full, or did a \
          closure given to `write` end it?"
