@@ -1,6 +1,6 @@
 //! The whole route table, and what every request passes through, on one screen.
 //!
-//! Must never let a route that is not in [`public`] answer without a session.
+//! Must never let a route that is not in `public` answer without a session.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -8,11 +8,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use exeunt::auth::{Extend, LoginOptions};
 use exeunt::session::Parts;
 use exeunt::store::Created;
 use exeunt::store::sqlite::rusqlite::Connection;
 use exeunt::store::sqlite::{Database, DatabaseError, OpenError, SqliteStore, Tx, destroy_all_in};
-use exeunt::{Client, Data, Record, SessionId, Store as _, Timestamp, UserId, Verifier};
+use exeunt::{
+    Client, Data, Record, SessionId, Sessions, Store as _, Timestamp, Token, UserId, Users, UsersError,
+    Verified, Verifier,
+};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -342,6 +348,48 @@ async fn the_last_handle_may_die_on_the_writer_itself() {
     while matches!(Database::open(&path), Err(OpenError::Locked { .. })) {
         tokio::task::yield_now().await;
     }
+}
+
+struct Anybody;
+
+impl Users for Anybody {
+    type Credentials = ();
+
+    async fn verify(&self, (): ()) -> Result<Option<Verified>, UsersError> {
+        Ok(Some(Verified::new(UserId::from(1), 0)))
+    }
+
+    async fn is_current(&self, _: &Verified) -> Result<bool, UsersError> {
+        Ok(true)
+    }
+}
+
+#[tokio::test]
+async fn who_copies_the_files_gets_no_usable_token() {
+    // R29
+    let folder = folder();
+    let store = SqliteStore::open(folder.path().join("a.db")).unwrap();
+    let sessions = Sessions::new(store);
+    let login = sessions.login(&Anybody, (), LoginOptions::default()).await.unwrap().unwrap();
+    let token = login.token.expose();
+    let bytes = URL_SAFE_NO_PAD.decode(&token).unwrap();
+    let (id, secret) = bytes.split_at(8);
+    let verifier = login.record.verifier().as_bytes();
+
+    let holds = |files: &[Vec<u8>], wanted: &[u8]| {
+        files.iter().any(|file| file.windows(wanted.len()).any(|window| window == wanted))
+    };
+    let files: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();
+    assert!(holds(&files, verifier), "the session is in one of them");
+    assert!(
+        !holds(&files, secret) && !holds(&files, token.as_bytes()) && !holds(&files, token[11..].as_bytes())
+    );
+
+    // The hash in the secret's place opens nothing.
+    let forged = Token::parse(&URL_SAFE_NO_PAD.encode([id, verifier].concat())).unwrap();
+    assert!(sessions.resume(&forged, Extend::No).await.unwrap().is_none());
+    assert!(sessions.resume(&login.token, Extend::No).await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -19,6 +19,8 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<()> {
     provide(FOR_BENCH)?;
     let mut bench = cargo(root);
     bench.args(["run", "--release", "--package", "bench", "--locked", "--", "run"]);
+    let command = ["cargo xtask bench", &arguments.join(" ")].join(" ");
+    bench.args(["--command", command.trim()]);
     if arguments.is_empty() {
         bench.args(["--write", "bench/README.md"]);
     }
