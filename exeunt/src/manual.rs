@@ -1,4 +1,4 @@
-//! The longer answers: what is defended against, which store to take, why the defaults are what they are.
+//! The longer answers: threats, stores, and why the defaults are what they are.
 
 pub mod defaults;
 pub mod stores;

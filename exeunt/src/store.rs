@@ -223,7 +223,7 @@ impl std::fmt::Display for Causes<'_> {
     }
 }
 
-/// Hears of every session that is about to change, in time to forget what it knows of it.
+/// Hears of every session that is about to change, in time to forget it.
 ///
 /// A store that can announce calls `changing` with the ids **before** the change can be seen by anybody (on SQLite:
 /// before COMMIT), and `changed` with the same ids after it took effect or was given up, **before** it acknowledges.
@@ -231,7 +231,8 @@ impl std::fmt::Display for Causes<'_> {
 pub trait Watcher: Send + Sync + 'static {
     /// These sessions are about to change: forget them, and learn nothing about them until `changed`.
     fn changing(&self, ids: &[SessionId]);
-    /// The change of these sessions took effect, or will not happen.
+    /// The change of these sessions took effect, or will not happen. For one that was under way when the watcher came,
+    /// this alone is heard.
     fn changed(&self, ids: &[SessionId]);
 }
 

@@ -6,13 +6,19 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use exeunt::auth::{Extend, LoginOptions};
+use exeunt::session::Parts;
+use exeunt::store::Created;
 use exeunt::store::sqlite::rusqlite::Connection;
-use exeunt::store::sqlite::{Database, DatabaseError, OpenError, SqliteStore, Tx};
-use exeunt::{Sessions, Token, UserId, Users, UsersError, Verified};
+use exeunt::store::sqlite::{Database, DatabaseError, OpenError, SqliteStore, Tx, destroy_all_in};
+use exeunt::{
+    Client, Data, Record, SessionId, Sessions, Store as _, Timestamp, Token, UserId, Users, UsersError,
+    Verified, Verifier,
+};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -283,6 +289,22 @@ async fn a_neighbour_that_locks_the_file_makes_writes_fail_until_it_lets_go() {
 }
 
 #[tokio::test]
+async fn nothing_is_acknowledged_into_a_file_that_was_moved_away() {
+    let folder = folder();
+    let database = notes(&folder);
+    add(&database, "kept").await.unwrap();
+    let (here, away) = (database.path().to_owned(), folder.path().join("away.db"));
+    fs::rename(&here, &away).unwrap();
+    let error = add(&database, "lost").await.unwrap_err();
+    assert!(matches!(error, DatabaseError::Moved), "{error:?}");
+    fs::write(&here, "a backup, say").unwrap();
+    assert!(matches!(database.ping().await, Err(DatabaseError::Moved)));
+    fs::rename(&away, &here).unwrap();
+    add(&database, "back").await.unwrap();
+    assert_eq!(texts(&database), ["kept", "back"]);
+}
+
+#[tokio::test]
 async fn a_full_disk_acknowledges_nothing_and_needs_no_restart() {
     let folder = folder();
     let database = notes(&folder);
@@ -407,4 +429,172 @@ async fn a_log_past_64_mib_is_folded_into_the_file_while_writes_go_on() {
     let length = fs::metadata(log).unwrap().len();
     assert!(length < 300 * 1024 * 1024, "the log has {length} bytes");
     assert!(database.integrity().unwrap().is_empty());
+}
+
+const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
+
+async fn session(store: &SqliteStore, id: i64) -> SessionId {
+    let later = NOW.plus(Duration::from_secs(60));
+    let record = Record::restore(Parts {
+        id: SessionId::from_i64(id).unwrap(),
+        verifier: Verifier::from_bytes([7; 32]),
+        previous: None,
+        user: UserId::from(1),
+        created_at: NOW,
+        authenticated_at: NOW,
+        seen_at: NOW,
+        expires_at: later,
+        ends_at: later,
+        remembered: false,
+        revision: 0,
+        client: Client::default(),
+        data: Data::default(),
+    });
+    assert_eq!(store.create(&record, 10).await.unwrap(), Created::Yes { ended: vec![] });
+    record.id()
+}
+
+#[tokio::test]
+async fn what_a_closure_commits_for_its_neighbours_is_not_kept_by_the_near_cache() {
+    // R03: such a closure breaks the rules. That must not become a session that outlives its end.
+    let folder = folder();
+    let near = exeunt::open(folder.path().join("a.db")).unwrap();
+    let database = near.store().database().clone();
+    let id = session(near.store(), 1).await;
+    assert!(near.load(&id, NOW).await.unwrap().is_some() && near.peek(&id, NOW).is_some());
+    let release = hold_writer(&database).await;
+    let gather = async {
+        tokio::join!(
+            near.destroy(&id),
+            database.write(|tx| Ok::<_, DatabaseError>(tx.execute_batch("COMMIT")?)),
+            async {
+                tokio::task::yield_now().await;
+                drop(release);
+            }
+        )
+    };
+    let (destroyed, ended, ()) = gather.await;
+    assert!(destroyed.is_err() && matches!(ended, Err(DatabaseError::TransactionEnded)), "{ended:?}");
+    assert_eq!(near.peek(&id, NOW), near.store().load(&id, NOW).await.unwrap());
+    assert!(!near.destroy(&id).await.unwrap());
+    assert_eq!(near.load(&id, NOW).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn who_hears_that_there_is_no_such_session_finds_none_in_the_near_cache() {
+    // R03: the application deleted the row behind the store's back.
+    let folder = folder();
+    let near = exeunt::open(folder.path().join("a.db")).unwrap();
+    let id = session(near.store(), 1).await;
+    assert!(near.load(&id, NOW).await.unwrap().is_some());
+    let delete = |tx: &Tx| Ok::<_, DatabaseError>(tx.execute("DELETE FROM session", [])?);
+    near.store().database().write(delete).await.unwrap();
+    assert!(!near.destroy(&id).await.unwrap());
+    assert_eq!(near.peek(&id, NOW), None);
+}
+
+#[tokio::test]
+async fn a_failing_closure_that_ended_sessions_leaves_them_live() {
+    let folder = folder();
+    let near = exeunt::open(folder.path().join("a.db")).unwrap();
+    let id = session(near.store(), 1).await;
+    assert!(near.load(&id, NOW).await.unwrap().is_some());
+    let failing = |tx: &Tx| {
+        destroy_all_in(tx, &UserId::from(1), None)?;
+        // A savepoint of the closure's own, under a likely name, must not catch what undoes the closure.
+        tx.execute_batch("SAVEPOINT step")?;
+        Err::<(), _>(DatabaseError::Busy)
+    };
+    assert!(near.store().database().write(failing).await.unwrap_err().is_busy());
+    assert!(near.store().load(&id, NOW).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_read_that_leaves_a_transaction_open_does_not_keep_what_ended_since() {
+    // R03: each connection of the pool would go on seeing the sessions of the time when it was left.
+    let folder = folder();
+    let store = SqliteStore::open(folder.path().join("a.db")).unwrap();
+    let id = session(&store, 1).await;
+    let leave_open = |panics: bool| {
+        let look = |connection: &Connection| {
+            connection.execute_batch("BEGIN; SELECT * FROM session")?;
+            assert!(!panics, "on purpose");
+            Ok::<_, DatabaseError>(())
+        };
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| store.database().read(look)))
+    };
+    assert!(matches!(leave_open(false), Ok(Ok(()))));
+    assert!(store.destroy(&id).await.unwrap());
+    assert_eq!(store.load(&id, NOW).await.unwrap(), None);
+
+    let id = session(&store, 2).await;
+    assert!(leave_open(true).is_err());
+    assert!(store.destroy(&id).await.unwrap());
+    assert_eq!(store.load(&id, NOW).await.unwrap(), None);
+}
+
+#[derive(Debug)]
+struct PanicsWhenMade;
+
+impl From<DatabaseError> for PanicsWhenMade {
+    fn from(_: DatabaseError) -> Self {
+        panic!("on purpose")
+    }
+}
+
+#[derive(Debug)]
+struct PanicsWhenDropped;
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        panic!("on purpose")
+    }
+}
+
+#[tokio::test]
+async fn the_writer_outlives_what_panics_around_a_closure() {
+    let folder = folder();
+    let database = notes(&folder);
+    let release = hold_writer(&database).await;
+    let mut unheard = Box::pin(database.write(|_| Ok::<_, DatabaseError>(PanicsWhenDropped)));
+    assert!(poll_once(unheard.as_mut()).await.is_pending());
+    drop(unheard);
+    drop(release);
+    add(&database, "after the first").await.unwrap();
+
+    let other = database.clone();
+    let made = tokio::spawn(async move {
+        let panicking = |tx: &Tx| {
+            if tx.is_autocommit() { Ok::<(), PanicsWhenMade>(()) } else { panic!("on purpose") }
+        };
+        other.write(panicking).await
+    });
+    assert!(made.await.unwrap_err().is_panic(), "its error cannot be made");
+    add(&database, "after the second").await.unwrap();
+    assert_eq!(texts(&database), ["after the first", "after the second"]);
+}
+
+#[tokio::test]
+async fn a_closure_may_close_the_database_while_others_wait_for_that() {
+    let folder = folder();
+    let database = notes(&folder);
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (began, begun) = oneshot::channel();
+    let inner = database.clone();
+    let work = move |_: &Tx| {
+        began.send(()).unwrap();
+        let _: Result<(), _> = held.recv();
+        inner.close();
+        Ok::<_, DatabaseError>(())
+    };
+    let other = database.clone();
+    let closing = tokio::spawn(async move { other.write(work).await });
+    begun.await.unwrap();
+    std::thread::scope(|scope| {
+        let closers: Vec<_> = (0..3).map(|_| scope.spawn(|| database.close())).collect();
+        drop(release);
+        closers.into_iter().for_each(|closer| closer.join().unwrap());
+    });
+    closing.await.unwrap().unwrap();
+    assert!(matches!(add(&database, "late").await, Err(DatabaseError::Closed)));
 }

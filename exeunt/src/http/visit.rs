@@ -1,4 +1,4 @@
-//! What one request knows of its session: read at the first question, asked of the store at most once.
+//! What one request knows of its session. The store is asked for it at most once.
 //!
 //! Must never write anything on the way out but headers: there is no commit phase.
 

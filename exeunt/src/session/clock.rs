@@ -6,12 +6,12 @@ use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// An instant: whole microseconds since 1970-01-01T00:00:00 UTC.
 ///
 /// An integer on purpose: no store, driver or connection can give it a time zone.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
@@ -54,6 +54,12 @@ impl Timestamp {
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        i64::deserialize(deserializer).map(Self::from_micros)
     }
 }
 
@@ -198,6 +204,8 @@ mod tests {
         assert_eq!(Timestamp(i64::MAX).plus(Duration::MAX), Timestamp(i64::MAX));
         assert_eq!(Timestamp(5).since(Timestamp(9)), Duration::ZERO);
         assert_eq!(Timestamp::from_micros(-1), Timestamp(0));
+        assert_eq!(serde_json::from_str::<Timestamp>("-1").unwrap(), Timestamp(0));
+        assert_eq!(serde_json::from_str::<Timestamp>("7").unwrap(), Timestamp(7));
     }
 
     #[test]

@@ -43,12 +43,14 @@ pub enum DataError {
     #[error("session data is not a JSON object")]
     NotAnObject,
     /// The value is there but has another type, or cannot be written as JSON.
-    #[error("session data, key {key:?}")]
+    ///
+    /// What serde says of it is left out: it quotes the value, and errors are logged.
+    #[error(
+        "session data, key {key:?}: the value is of another type than was asked for, or cannot be written as JSON"
+    )]
     Value {
         /// Its key.
         key: String,
-        /// What serde said.
-        source: serde_json::Error,
     },
 }
 
@@ -94,7 +96,7 @@ impl Data {
     /// [`DataError::Value`] if it is of another type, [`DataError::NotAnObject`] if the stored text is damaged.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, DataError> {
         let found = self.map()?.get(key);
-        found.map(|value| T::deserialize(value).map_err(|source| value_error(key, source))).transpose()
+        found.map(|value| T::deserialize(value).map_err(|_| value_error(key))).transpose()
     }
 
     /// Puts `value` under `key`, in place of what was there.
@@ -103,7 +105,7 @@ impl Data {
     ///
     /// As [`Data::get`], and [`DataError::TooLarge`]. Nothing is changed then.
     pub fn set<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<(), DataError> {
-        let value = serde_json::to_value(value).map_err(|source| value_error(key, source))?;
+        let value = serde_json::to_value(value).map_err(|_| value_error(key))?;
         let mut map = self.map()?.clone();
         map.insert(key.to_owned(), value);
         self.replace(map)
@@ -134,7 +136,7 @@ impl Data {
     }
 
     fn replace(&mut self, map: Map<String, Value>) -> Result<(), DataError> {
-        let json = serde_json::to_string(&map).map_err(|source| value_error("", source))?;
+        let json = serde_json::to_string(&map).map_err(|_| value_error(""))?;
         let mut made = Self::from_json(json)?;
         made.parsed = OnceLock::from(map);
         *self = made;
@@ -142,8 +144,8 @@ impl Data {
     }
 }
 
-fn value_error(key: &str, source: serde_json::Error) -> DataError {
-    DataError::Value { key: key.to_owned(), source }
+fn value_error(key: &str) -> DataError {
+    DataError::Value { key: key.to_owned() }
 }
 
 impl PartialEq for Data {
@@ -175,6 +177,15 @@ mod tests {
         assert_eq!(read.get::<Value>("deep").unwrap().unwrap(), serde_json::json!({"a": [1, {"b": null}]}));
         assert!(read.get::<String>("none").unwrap().is_none());
         assert!(matches!(read.get::<u64>("name"), Err(DataError::Value { .. })));
+    }
+
+    #[test]
+    fn an_error_tells_the_key_and_not_the_value() {
+        // R39: the log shows an error with all its sources.
+        let data = Data::from_json(r#"{"pin":"1234"}"#).unwrap();
+        let error = data.get::<u64>("pin").unwrap_err();
+        let shown = format!("{error} {error:?} {:?}", std::error::Error::source(&error));
+        assert!(shown.contains("pin") && !shown.contains("1234"), "{shown}");
     }
 
     #[test]

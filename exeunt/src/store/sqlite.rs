@@ -239,7 +239,12 @@ impl Store for SqliteStore {
 
     async fn destroy(&self, id: &SessionId) -> Result<bool, StoreError> {
         let id = *id;
-        let step = move |tx: &Tx| update(tx, id, "DELETE FROM session WHERE id = ?1", [id.to_i64()]);
+        let step = move |tx: &Tx| {
+            // Whether or not it hits: nobody hears "no such session" while the near cache could still have it.
+            tx.announce(id);
+            let mut delete = tx.prepare_cached("DELETE FROM session WHERE id = ?1")?;
+            Ok(delete.execute([id.to_i64()])? > 0)
+        };
         Ok(self.database.step(0, step).await?)
     }
 

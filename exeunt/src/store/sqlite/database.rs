@@ -37,7 +37,9 @@ const KEPT_FREE: usize = QUEUE / 2;
 /// Writes go through one thread that commits whatever has gathered while the last commit was synced, so that many
 /// waiters share one sync. Reads run inline on a fixed pool of connections, in microseconds.
 ///
-/// Other programs may read the file. They must not write to it while it is open here.
+/// Other programs may read the file. They must not write to it while it is open here. Nor must the application's own
+/// closures write to the table `session`: the near cache hears only of what went through the store or
+/// [`destroy_all_in`](super::destroy_all_in).
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -75,10 +77,10 @@ struct Inner {
 }
 
 impl Database {
-    /// Opens the file, or creates it with mode 0600, and takes the lock that makes this process its owner.
+    /// Opens or creates the file (mode 0600), and takes the lock that makes this process its owner.
     ///
-    /// Blocks: about a millisecond, and after a crash as long as reading the log takes (64 MB at most, well under half
-    /// a second on a disk of today).
+    /// Blocks: about a millisecond, and after a crash as long as reading the log takes: 64 MB as a rule, well under
+    /// half a second on a disk of today.
     ///
     /// # Errors
     ///
@@ -87,7 +89,7 @@ impl Database {
         let opened = open::open(path.as_ref())?;
         let readers = (0..readers::count()).map(|_| open::reader(&opened.path)).collect::<Result<_, _>>()?;
         let checkpointer = open::connection(&opened.path)?;
-        let shared = Arc::new(Shared::new(opened.lock));
+        let shared = Arc::new(Shared::new(opened.identity, opened.lock));
         let (queue, jobs) = mpsc::channel(QUEUE);
         let workers = Workers::start(opened.connection, checkpointer, jobs, Arc::clone(&shared))
             .map_err(|source| OpenError::Io { path: opened.path.clone(), source })?;
@@ -106,7 +108,7 @@ impl Database {
         &self.0.path
     }
 
-    /// Brings `component`'s tables up to date: runs each of `steps` that this file has not seen, once, in order.
+    /// Brings `component`'s tables up to date. Runs each of `steps` that this file has not seen, once, in order.
     ///
     /// Steps are SQL; add to their end, never change one that was released. Blocks.
     ///
@@ -183,7 +185,9 @@ impl Database {
 
     /// Runs `work` inline on a read connection. It sees every write that was acknowledged before.
     ///
-    /// Keep it to microseconds: it runs on the caller's thread, which in a service is one of a few.
+    /// Keep it to microseconds: it runs on the caller's thread, which in a service is one of a few. It must not read
+    /// through this database again while it has the connection: it could wait for itself. A transaction that it leaves
+    /// open is rolled back.
     ///
     /// # Errors
     ///
@@ -222,7 +226,10 @@ impl Database {
         Ok(found.into_iter().filter(|line| line != "ok").collect())
     }
 
-    /// Takes no more writes, waits for those under way, and folds the log into the file once the last clone is gone.
+    /// Takes no more writes, and waits for those under way.
+    ///
+    /// The log is folded into the file, and the lock let go, once the last clone is gone. Called from a closure on the
+    /// writer, it does not wait.
     pub fn close(&self) {
         drop(self.0.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.0.workers.join();

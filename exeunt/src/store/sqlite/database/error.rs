@@ -24,14 +24,22 @@ pub enum DatabaseError {
         "the disk failed to sync an earlier write, so nothing more is acknowledged: check the disk, then restart"
     )]
     SyncFailed,
+    /// The file is not at its path any more; nothing is written until it is back.
+    #[error(
+        "the database file was moved, deleted or replaced while it was open: put it back, or restart on another"
+    )]
+    Moved,
     /// The database was closed.
     #[error("the database is closed")]
     Closed,
     /// The closure panicked; what it did was undone.
     #[error("the closure given to `write` panicked; what it did was undone")]
     Panicked,
-    /// The closure ended the transaction that it shared with others; none of them took effect.
-    #[error("a closure given to `write` ended the transaction it shared; the whole batch was undone")]
+    /// The transaction that several shared ended too early. Which of them took effect is not known.
+    #[error(
+        "the transaction ended within a step, so nothing of its batch is acknowledged: is the disk full, or did a \
+         closure given to `write` end it?"
+    )]
     TransactionEnded,
     /// Another step of the same batch failed in a way that undid all of it.
     #[error("the batch was undone, because another step of it failed")]

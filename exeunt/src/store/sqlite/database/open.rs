@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
-use super::error::OpenError;
+use super::error::{DatabaseError, OpenError};
 
 /// Marks the file as ours in its header ("exeu" in ASCII).
 const APPLICATION_ID: i32 = 0x6578_6575;
 /// How long SQLite waits for a lock of another program before it gives up.
-const FOREIGN_LOCK: Duration = Duration::from_secs(1);
+pub(super) const FOREIGN_LOCK: Duration = Duration::from_secs(1);
 /// Readers wait on a thread that serves requests.
 const FOREIGN_LOCK_READING: Duration = Duration::from_millis(250);
 const STATEMENTS: usize = 64;
@@ -21,7 +21,44 @@ const STATEMENTS: usize = 64;
 pub(super) struct Opened {
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
+    pub(super) identity: Identity,
     pub(super) lock: File,
+}
+
+/// Which file was opened, whatever is at its path now.
+pub(super) struct Identity {
+    path: PathBuf,
+    #[cfg(unix)]
+    inode: (u64, u64),
+}
+
+impl Identity {
+    pub(super) fn of(path: PathBuf) -> std::io::Result<Self> {
+        #[cfg(unix)]
+        let inode = inode(&path)?;
+        Ok(Self {
+            path,
+            #[cfg(unix)]
+            inode,
+        })
+    }
+
+    /// What is written to a file that was deleted or moved is lost with it, or missing from the one in its place.
+    pub(super) fn check(&self) -> Result<(), DatabaseError> {
+        #[cfg(unix)]
+        if !inode(&self.path).is_ok_and(|inode| inode == self.inode) {
+            return Err(DatabaseError::Moved);
+        }
+        Ok(())
+    }
+}
+
+/// Asks about the path, and opens nothing.
+#[cfg(unix)]
+fn inode(path: &Path) -> std::io::Result<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let found = std::fs::metadata(path)?;
+    Ok((found.dev(), found.ino()))
 }
 
 pub(super) fn open(given: &Path) -> Result<Opened, OpenError> {
@@ -48,7 +85,8 @@ pub(super) fn open(given: &Path) -> Result<Opened, OpenError> {
              INSERT OR IGNORE INTO heartbeat VALUES (1, 0);",
         )
         .map_err(sqlite)?;
-    Ok(Opened { connection, path, lock })
+    let identity = Identity::of(path.clone()).map_err(|error| OpenError::io(&path, error))?;
+    Ok(Opened { connection, path, identity, lock })
 }
 
 /// The path with links followed, so that two names of one file meet at one lock.

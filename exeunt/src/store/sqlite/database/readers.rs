@@ -1,6 +1,7 @@
 //! A fixed pool of read connections, used inline.
 //!
-//! Must never hand a read to another thread: that costs more than the read.
+//! Must never hand a read to another thread, which costs more than the read, nor hand on a connection in a transaction:
+//! that would go on seeing the sessions that have ended since it began.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,7 +23,7 @@ impl Readers {
     }
 
     pub(super) fn with<T>(&self, work: impl FnOnce(&Connection) -> T) -> T {
-        work(&self.take())
+        work(&Lent(self.take()).0)
     }
 
     fn take(&self) -> MutexGuard<'_, Connection> {
@@ -30,7 +31,7 @@ impl Readers {
         let order = self.pool.iter().cycle().skip(start % self.pool.len()).take(self.pool.len());
         let free = order.clone().find_map(|connection| match connection.try_lock() {
             Ok(connection) => Some(connection),
-            // A reader that panicked left no transaction behind: it only reads, statement by statement.
+            // A reader that panicked left no transaction behind: see `Lent`.
             Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(std::sync::TryLockError::WouldBlock) => None,
         });
@@ -38,6 +39,19 @@ impl Readers {
             let first = order.into_iter().next().expect("the pool is never empty");
             first.lock().unwrap_or_else(PoisonError::into_inner)
         })
+    }
+}
+
+/// A connection in use. Ends what `work` began and did not end, be it by an error or a panic.
+struct Lent<'a>(MutexGuard<'a, Connection>);
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if !self.0.is_autocommit()
+            && let Err(error) = self.0.execute_batch("ROLLBACK")
+        {
+            tracing::error!(error = &error as &dyn std::error::Error, "a read could not be ended");
+        }
     }
 }
 

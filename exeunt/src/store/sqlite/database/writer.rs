@@ -8,19 +8,22 @@
 //! again in place.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::mpsc::Receiver;
 
 use super::super::super::{Causes, Watcher};
 use super::error::DatabaseError;
+use super::open::FOREIGN_LOCK;
+use super::open::Identity;
 use crate::session::SessionId;
 
 const BATCH: usize = 512;
@@ -31,6 +34,8 @@ const SMALL: usize = 256;
 const CHECKPOINT_AT: i32 = 16 * 1024;
 /// Pages in the log from which the writer itself makes room before it goes on: four times as many.
 const CHECKPOINT_NOW: i32 = 4 * CHECKPOINT_AT;
+/// How long the writer then waits for reads that still need the log. Shorter than its callers wait for it.
+const READS_UNDER_WAY: Duration = Duration::from_millis(500);
 
 /// A transaction that is shared with others; dereferences to the connection.
 pub struct Tx {
@@ -140,7 +145,7 @@ fn bare<T, E: From<DatabaseError>>(tx: &Tx, work: impl FnOnce(&Tx) -> Result<T, 
 }
 
 fn in_savepoint<T, E: From<DatabaseError>>(tx: &Tx, work: impl FnOnce(&Tx) -> Result<T, E>) -> Result<T, E> {
-    let begin = || tx.prepare_cached("SAVEPOINT step")?.execute([]);
+    let begin = || tx.prepare_cached("SAVEPOINT exeunt_step")?.execute([]);
     begin().map_err(|error| E::from(error.into()))?;
     let announced = tx.changed.borrow().len();
     let result = caught(tx, work);
@@ -150,10 +155,10 @@ fn in_savepoint<T, E: From<DatabaseError>>(tx: &Tx, work: impl FnOnce(&Tx) -> Re
     }
     let end = || {
         if result.is_err() {
+            tx.prepare_cached("ROLLBACK TO exeunt_step")?.execute([])?;
             tx.changed.borrow_mut().truncate(announced);
-            tx.prepare_cached("ROLLBACK TO step")?.execute([])?;
         }
-        tx.prepare_cached("RELEASE step")?.execute([])
+        tx.prepare_cached("RELEASE exeunt_step")?.execute([])
     };
     if let Err(error) = end() {
         let error = DatabaseError::from(error);
@@ -173,16 +178,18 @@ pub(super) struct Shared {
     sync_failed: AtomicBool,
     checkpointed: AtomicBool,
     watcher: OnceLock<Arc<dyn Watcher>>,
+    file: Identity,
     // Whoever holds a connection holds this, and drops the connection first.
     _lock: File,
 }
 
 impl Shared {
-    pub(super) fn new(lock: File) -> Self {
+    pub(super) fn new(file: Identity, lock: File) -> Self {
         Self {
             sync_failed: AtomicBool::new(false),
             checkpointed: AtomicBool::new(false),
             watcher: OnceLock::new(),
+            file,
             _lock: lock,
         }
     }
@@ -208,6 +215,7 @@ impl Shared {
 
 /// The two threads.
 pub(super) struct Workers {
+    writer: ThreadId,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -228,25 +236,23 @@ impl Workers {
         let (wake, woken) = std::sync::mpsc::sync_channel(1);
         let checkpointer = Checkpointer { connection: checkpointer, shared: Arc::clone(&shared), woken };
         let tx = Tx { connection, changed: RefCell::default(), undone: RefCell::default() };
-        let writer = Writer { tx, shared, log_pages, wake };
-        let threads = vec![
-            std::thread::Builder::new().name("exeunt-writer".to_owned()).spawn(move || writer.run(jobs))?,
-            std::thread::Builder::new()
-                .name("exeunt-checkpoint".to_owned())
-                .spawn(move || checkpointer.run())?,
-        ];
-        Ok(Self { threads: Mutex::new(threads) })
+        let writer = Writer { tx, shared, log_pages, make_room_at: Cell::new(CHECKPOINT_NOW), wake };
+        let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let writer = thread("exeunt-writer").spawn(move || writer.run(jobs))?;
+        let checkpointer = thread("exeunt-checkpoint").spawn(move || checkpointer.run())?;
+        Ok(Self { writer: writer.thread().id(), threads: Mutex::new(vec![writer, checkpointer]) })
     }
 
     /// Waits until both have ended. The caller has closed the queue.
     pub(super) fn join(&self) {
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        let this = std::thread::current().id();
         // The last handle may die inside a closure on the writer, which cannot wait for itself, nor for the
-        // checkpointer, which waits for the writer. Both then end by themselves.
-        let on_writer = threads.iter().any(|thread| thread.thread().id() == this);
+        // checkpointer, which waits for the writer, nor for whoever waits here for both. They end by themselves.
+        if std::thread::current().id() == self.writer {
+            return;
+        }
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         for thread in threads.drain(..) {
-            if !on_writer && thread.join().is_err() {
+            if thread.join().is_err() {
                 tracing::error!("a database thread panicked");
             }
         }
@@ -262,7 +268,7 @@ struct Checkpointer {
 impl Checkpointer {
     fn run(self) {
         while self.woken.recv().is_ok() {
-            checkpoint(&self.connection, &self.shared);
+            checkpoint(&self.connection, &self.shared, PASSIVE);
             self.shared.checkpointed.store(true, Ordering::Release);
         }
     }
@@ -272,6 +278,7 @@ struct Writer {
     tx: Tx,
     shared: Arc<Shared>,
     log_pages: Arc<AtomicI32>,
+    make_room_at: Cell<i32>,
     wake: std::sync::mpsc::SyncSender<()>,
 }
 
@@ -290,7 +297,10 @@ impl Writer {
             }
             let result = self.commit(&mut batch);
             for job in batch.drain(..) {
-                job.answer(result.clone());
+                let answer = AssertUnwindSafe(|| job.answer(result.clone()));
+                if catch_unwind(answer).is_err() {
+                    tracing::error!("an answer that nobody waited for panicked when it was dropped");
+                }
             }
             self.keep_log_short();
         }
@@ -298,33 +308,43 @@ impl Writer {
 
     fn commit(&self, batch: &mut [Box<dyn Job>]) -> Result<(), DatabaseError> {
         self.shared.check()?;
+        self.shared.file.check()?;
         self.tx.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         for job in batch {
-            job.run(&self.tx);
+            // Also what is the application's outside of its closure may panic: how it makes its error of ours.
+            if catch_unwind(AssertUnwindSafe(|| job.run(&self.tx))).is_err() {
+                self.tx.undo_all(DatabaseError::Panicked);
+            }
             if let Some(error) = self.tx.undone.take() {
+                self.shared.note(&error);
                 self.roll_back();
+                // A closure that ended the transaction may have committed what its neighbours had changed.
+                self.announce(&self.tx.changed.take(), Watcher::changed);
                 return Err(DatabaseError::Undone(Arc::new(error)));
             }
         }
         let changed = self.tx.changed.take();
-        let watcher = self.shared.watcher.get().filter(|_| !changed.is_empty());
-        if let Some(watcher) = watcher {
-            watcher.changing(&changed);
-        }
+        self.announce(&changed, Watcher::changing);
         let committed = self.tx.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
         let committed = committed.map(drop).map_err(DatabaseError::from);
         if let Err(error) = &committed {
             self.shared.note(error);
             self.roll_back();
         }
-        if let Some(watcher) = watcher {
-            watcher.changed(&changed);
-        }
+        self.announce(&changed, Watcher::changed);
         committed
     }
 
+    /// Looks for the watcher each time: one that came during COMMIT may have been told the old rows since.
+    fn announce(&self, ids: &[SessionId], what: impl FnOnce(&dyn Watcher, &[SessionId])) {
+        if !ids.is_empty()
+            && let Some(watcher) = self.shared.watcher.get()
+        {
+            what(&**watcher, ids);
+        }
+    }
+
     fn roll_back(&self) {
-        self.tx.changed.take();
         if !self.tx.is_autocommit()
             && let Err(error) = self.tx.execute_batch("ROLLBACK")
         {
@@ -338,20 +358,145 @@ impl Writer {
     fn keep_log_short(&self) {
         let pages = self.log_pages.load(Ordering::Relaxed);
         let rest = self.shared.checkpointed.swap(false, Ordering::AcqRel);
-        if rest || pages >= CHECKPOINT_NOW {
-            checkpoint(&self.tx, &self.shared);
+        if pages < CHECKPOINT_AT {
+            self.make_room_at.set(CHECKPOINT_NOW);
+        }
+        if pages >= self.make_room_at.get() {
+            // Another program that reads for long must not hold up every batch: the next attempt is 64 MiB later.
+            self.make_room_at.set(pages.saturating_add(CHECKPOINT_AT));
+            self.make_room();
+        } else if rest {
+            checkpoint(&self.tx, &self.shared, PASSIVE);
         } else if pages >= CHECKPOINT_AT {
             // Full means that it has been told already.
             let _ = self.wake.try_send(());
         }
     }
+
+    /// Waits for the reads under way, so that the log starts again. Those that follow do not need it: where reads always
+    /// overlap, there is no moment without one, and passively it would grow for ever.
+    fn make_room(&self) {
+        let wait = |time| self.tx.busy_timeout(time).is_ok();
+        if wait(READS_UNDER_WAY) && !checkpoint(&self.tx, &self.shared, RESTART) {
+            tracing::warn!("the log is long and could not start again: does another program read for long?");
+        }
+        wait(FOREIGN_LOCK);
+    }
 }
 
-/// Copies the log into the file, as far as readers allow, without waiting for them.
-fn checkpoint(connection: &Connection, shared: &Shared) {
-    let result = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-    if let Err(error) = result.map_err(DatabaseError::from) {
+const PASSIVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+const RESTART: &str = "PRAGMA wal_checkpoint(RESTART)";
+
+/// Copies the log into the file as far as the mode and readers allow. `false`: readers were in the way.
+fn checkpoint(connection: &Connection, shared: &Shared, mode: &str) -> bool {
+    let busy = connection.query_row(mode, [], |row| row.get(0)).map_err(DatabaseError::from);
+    busy.map(|busy: bool| !busy).unwrap_or_else(|error| {
         shared.note(&error);
         tracing::warn!(error = %Causes(&error), "the log was not folded into the file");
+        true
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    fn writer(connection: Connection) -> Writer {
+        let here = Identity::of(std::env::current_exe().unwrap()).unwrap();
+        let shared = Arc::new(Shared::new(here, tempfile::tempfile().unwrap()));
+        let (wake, _) = std::sync::mpsc::sync_channel(1);
+        let tx = Tx { connection, changed: RefCell::default(), undone: RefCell::default() };
+        Writer { tx, shared, log_pages: Arc::default(), make_room_at: Cell::new(CHECKPOINT_NOW), wake }
+    }
+
+    fn job(work: impl FnOnce(&Tx) -> Result<(), DatabaseError> + Send + 'static) -> Box<dyn Job> {
+        Box::new(Ask::in_savepoint(work, drop))
+    }
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<SessionId>>);
+
+    impl Watcher for Heard {
+        fn changing(&self, _: &[SessionId]) {}
+
+        fn changed(&self, ids: &[SessionId]) {
+            self.0.lock().unwrap().extend(ids);
+        }
+    }
+
+    #[test]
+    fn a_watcher_that_comes_during_commit_hears_that_it_is_over() {
+        // R03: what it was told of the session since it came may be the old row.
+        let mut connection = Connection::open_in_memory().unwrap();
+        let heard = Arc::new(Heard::default());
+        let came = Arc::new(OnceLock::<Arc<Shared>>::new());
+        let (shared, watcher) = (Arc::clone(&came), Arc::clone(&heard));
+        let hook = move || !shared.get().unwrap().watch(Arc::clone(&watcher) as _);
+        connection.commit_hook(Some(hook)).unwrap();
+        let writer = writer(connection);
+        assert!(came.set(Arc::clone(&writer.shared)).is_ok());
+        let id = SessionId::from_i64(1).unwrap();
+        let change = job(move |tx| {
+            tx.announce(id);
+            Ok(tx.execute_batch("CREATE TABLE t (a)")?)
+        });
+        writer.commit(&mut [change]).unwrap();
+        assert_eq!(*heard.0.lock().unwrap(), [id]);
+    }
+
+    #[test]
+    fn a_long_log_starts_again_although_reads_always_overlap() {
+        let folder = tempfile::tempdir().unwrap();
+        let opened = super::super::open::open(&folder.path().join("a.db")).unwrap();
+        let writer = writer(opened.connection);
+        let write =
+            |text: &'static str| writer.commit(&mut [job(move |tx| Ok(tx.execute_batch(text)?))]).unwrap();
+        write("CREATE TABLE t (a)");
+        (0..100).for_each(|_| write("INSERT INTO t VALUES (1)"));
+        let (reader, prober) =
+            (Connection::open(&opened.path).unwrap(), Connection::open(&opened.path).unwrap());
+        prober.busy_timeout(Duration::ZERO).unwrap();
+        reader.execute_batch("BEGIN; SELECT * FROM t").unwrap();
+        writer.log_pages.store(CHECKPOINT_NOW, Ordering::Relaxed);
+        let over = AtomicBool::new(false);
+        let read = std::thread::scope(|scope| {
+            let over = &over;
+            let read = scope.spawn(move || {
+                let waits = || prober.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_err();
+                while !waits() {
+                    if over.load(Ordering::Relaxed) {
+                        return Some(reader);
+                    }
+                }
+                drop(reader);
+                None
+            });
+            writer.keep_log_short();
+            over.store(true, Ordering::Relaxed);
+            read.join().unwrap()
+        });
+        write("INSERT INTO t VALUES (1)");
+        assert!(read.is_none(), "the writer waited for the read");
+        let pages: i32 = writer.tx.query_row(PASSIVE, [], |row| row.get(1)).unwrap();
+        assert!(pages < 10, "{pages} pages in the log");
+    }
+
+    #[test]
+    fn a_disk_that_fails_within_a_step_is_not_trusted_again() {
+        let writer = writer(Connection::open_in_memory().unwrap());
+        let step = |code| {
+            move |tx: &Tx| -> Result<(), DatabaseError> {
+                let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+                tx.undo_all(error.into());
+                Ok(())
+            }
+        };
+        assert!(writer.commit(&mut [job(step(ffi::SQLITE_FULL))]).is_err());
+        writer.commit(&mut [job(|_| Ok(()))]).unwrap();
+        assert!(writer.commit(&mut [job(step(ffi::SQLITE_IOERR_FSYNC))]).is_err());
+        let refused = writer.commit(&mut [job(|_| Ok(()))]);
+        assert!(matches!(refused, Err(DatabaseError::SyncFailed)), "{refused:?}");
     }
 }
