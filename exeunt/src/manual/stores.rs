@@ -2,7 +2,7 @@
 //!
 //! | store | take it for | sessions after a restart | logout is durable |
 //! | --- | --- | --- | --- |
-//! | `exeunt::open(path)`, feature `sqlite` | one process, any size: the default | live on | when acknowledged, after `kill -9` and power loss too |
+//! | `exeunt::open(path)`, feature `sqlite` | one process, any size: the default | live on | when acknowledged, after `kill -9`, and after power loss on disks that do what a sync asks |
 //! | [`MemoryStore`](crate::MemoryStore) | tests, and services whose sessions may end with the process | are gone | there is nothing to outlast |
 //! | your own [`Store`](crate::Store) | what you already run | as you build it | as you build it; `store::laws` (feature `laws`) tells |
 //!
