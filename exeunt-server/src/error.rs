@@ -6,10 +6,10 @@ use std::any::Any;
 
 use axum::body::HttpBody;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use exeunt::http::problem;
+use exeunt::http::{names_html, problem};
 
 use crate::html::{Action, Message, Who, page};
 
@@ -82,13 +82,6 @@ pub(crate) fn body_too_slow() -> Response {
 /// A refusal with the one text of its status.
 pub(crate) fn refused(status: StatusCode) -> Response {
     problem(status, title(status))
-}
-
-fn names_html(headers: &HeaderMap) -> bool {
-    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    accept.flat_map(|value| value.split(',')).any(|range| {
-        range.split(';').next().is_some_and(|range| range.trim().eq_ignore_ascii_case("text/html"))
-    })
 }
 
 /// `new` in place of `old`, with what else was said, such as `Allow`, `Retry-After` and cookies.

@@ -16,4 +16,4 @@ pub use self::layer::{OriginError, SessionFuture, SessionLayer, SessionService};
 pub use self::problem::problem;
 pub use self::require::{RequireSession, RequireSessionFuture, RequireSessionService, local_path};
 pub use self::router::AuthRouter;
-pub use self::visit::Polling;
+pub use self::visit::{Polling, names_html};

@@ -561,6 +561,8 @@ fn no_secret_is_in_the_log() {
     };
     assert_eq!((of("login"), of("logout"), of("login_refused")), (2, 1, 1));
     assert_eq!(of("session_refused"), 1, "the use of the token after its end");
+    let logout = lines.iter().find(|line| line.get("event").is_some_and(|event| event == "logout")).unwrap();
+    assert_eq!(logout.get("user").and_then(|user| user.as_str()), Some("1"), "who it was: {logout}");
     assert_eq!(of("request"), 10);
     let me = lines.iter().find(|line| line.get("path").is_some_and(|path| path == "/api/me")).unwrap();
     let span = me.get("span").unwrap();

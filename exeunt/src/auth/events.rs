@@ -6,14 +6,12 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use crate::session::{SessionId, UserId};
+use crate::session::{Record, SessionId, UserId};
 use crate::store::{Causes, StoreError};
 
 pub(super) fn logged_in(user: &UserId, session: SessionId, ended_by_limit: &[SessionId]) {
     info!(event = "login", %user, %session, "logged in");
-    for ended in ended_by_limit {
-        info!(event = "session_ended", reason = "limit", %user, session = %ended, "session ended");
-    }
+    ended(user, ended_by_limit, "limit");
 }
 
 pub(super) fn login_refused(reason: &'static str) {
@@ -25,16 +23,16 @@ pub(super) fn refused(session: SessionId, reason: &'static str) {
     info!(event = "session_refused", reason, %session, "a token that opens no session");
 }
 
-pub(super) fn replaced(session: SessionId) {
-    info!(event = "session_ended", reason = "login", %session, "session ended");
+pub(super) fn replaced(by_login: &Record) {
+    ended(by_login.user(), &[by_login.id()], "login");
 }
 
 pub(super) fn renewed(user: &UserId, session: SessionId) {
     info!(event = "session_renewed", %user, %session, "session renewed");
 }
 
-pub(super) fn logged_out(session: SessionId) {
-    info!(event = "logout", %session, "logged out");
+pub(super) fn logged_out(record: &Record) {
+    info!(event = "logout", user = %record.user(), session = %record.id(), "logged out");
 }
 
 pub(super) fn ended(user: &UserId, sessions: &[SessionId], reason: &'static str) {

@@ -201,7 +201,7 @@ impl Sessions {
         if let Some(token) = replaces
             && let Some(ended) = self.end_session_of(token).await?
         {
-            events::replaced(ended);
+            events::replaced(&ended);
         }
         Ok(true)
     }
@@ -282,27 +282,27 @@ impl Sessions {
     /// If the store did not answer: the session may live on, so say so, and let the person try again.
     pub async fn logout(&self, token: &Token) -> Result<bool, Error> {
         let ended = self.end_session_of(token).await?;
-        match ended {
-            Some(session) => events::logged_out(session),
+        match &ended {
+            Some(record) => events::logged_out(record),
             None => events::refused(token.id(), "gone"),
         }
         Ok(ended.is_some())
     }
 
-    async fn end_session_of(&self, token: &Token) -> Result<Option<SessionId>, Error> {
+    async fn end_session_of(&self, token: &Token) -> Result<Option<Arc<Record>>, Error> {
         let Some(record) = self.load(token, self.now()).await? else { return Ok(None) };
         let given = token.verifier();
         if *record.verifier() != given && record.previous() != Some(&given) {
             return Ok(None);
         }
-        Ok(self.0.store.destroy(&record.id()).await?.then_some(record.id()))
+        Ok(self.0.store.destroy(&record.id()).await?.then_some(record))
     }
 
     /// Ends the session of somebody who has proved to be in it. `false`: it was over already.
     pub(crate) async fn logout_of(&self, record: &Record) -> Result<bool, Error> {
         let ended = self.0.store.destroy(&record.id()).await?;
         if ended {
-            events::logged_out(record.id());
+            events::logged_out(record);
         }
         Ok(ended)
     }
@@ -941,5 +941,30 @@ mod tests {
         assert_eq!(house.sessions.purge().await.unwrap().ended, [], "it lives");
         house.clock.advance(MINUTE);
         assert_eq!(house.sessions.purge().await.unwrap().ended, [login.record.id()]);
+    }
+
+    #[tokio::test]
+    async fn only_a_live_session_under_its_own_secret_and_not_due_for_a_touch_is_at_hand() {
+        // R13, R15
+        let clock = Arc::new(ManualClock::default());
+        let lifetime = Lifetime::new(MINUTE * 10, MINUTE * 20);
+        // The memory store has every session at hand.
+        let sessions = Sessions::new(MemoryStore::new()).clock(clock.clone()).lifetime(lifetime);
+        assert_eq!(sessions.timeouts(), lifetime);
+        let (login, _) =
+            sessions.create(UserId::from(1), Client::default(), false, Data::default()).await.unwrap();
+        let forged = Token::generate(login.token.id());
+        let at_hand = |token, extend| sessions.resume_at_hand(token, extend).map(|record| record.id());
+        let id = login.record.id();
+        assert_eq!(at_hand(&login.token, Extend::Yes), Some(id));
+        assert_eq!((at_hand(&forged, Extend::Yes), at_hand(&forged, Extend::No)), (None, None));
+
+        clock.advance(Duration::from_secs(10));
+        assert_eq!((at_hand(&login.token, Extend::Yes), at_hand(&login.token, Extend::No)), (None, Some(id)));
+        assert!(sessions.resume(&login.token, Extend::Yes).await.unwrap().is_some());
+        assert_eq!(at_hand(&login.token, Extend::Yes), Some(id), "it was touched");
+
+        clock.advance(MINUTE * 10);
+        assert_eq!((at_hand(&login.token, Extend::Yes), at_hand(&login.token, Extend::No)), (None, None));
     }
 }

@@ -280,8 +280,9 @@ pub(super) fn is_navigation(headers: &HeaderMap) -> bool {
     }
 }
 
-/// Whether `Accept` names `text/html`; `*/*` does not count.
-pub(super) fn names_html(headers: &HeaderMap) -> bool {
+/// Whether `Accept` names `text/html`: somebody browses. `*/*` and `text/html;q=0` do not count.
+#[must_use]
+pub fn names_html(headers: &HeaderMap) -> bool {
     let ranges = headers.get_all(http::header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
     let mut ranges = ranges.flat_map(|value| value.split(','));
     ranges.any(|range| {
