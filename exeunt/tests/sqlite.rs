@@ -381,6 +381,23 @@ impl Users for Anybody {
 }
 
 #[tokio::test]
+async fn a_login_that_nobody_waits_for_any_more_makes_no_session() {
+    let folder = folder();
+    let store = SqliteStore::open(folder.path().join("a.db")).unwrap();
+    let sessions = Sessions::new(store.clone());
+    let release = hold_writer(store.database()).await;
+    let mut given_up = Box::pin(sessions.login(&Anybody, (), LoginOptions::default()));
+    assert!(poll_once(given_up.as_mut()).await.is_pending());
+    let mut waiting = Box::pin(sessions.login(&Anybody, (), LoginOptions::default()));
+    assert!(poll_once(waiting.as_mut()).await.is_pending());
+    drop(given_up);
+    drop(release);
+    let login = waiting.await.unwrap().unwrap();
+    let listed = sessions.list(&UserId::from(1)).await.unwrap();
+    assert_eq!(listed.iter().map(|record| record.id()).collect::<Vec<_>>(), [login.record.id()]);
+}
+
+#[tokio::test]
 async fn who_copies_the_files_gets_no_usable_token() {
     // R29
     let folder = folder();

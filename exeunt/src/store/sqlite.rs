@@ -176,8 +176,17 @@ fn is_live(
 #[async_trait]
 impl Store for SqliteStore {
     async fn create(&self, record: &Record, limit: usize) -> Result<Created, StoreError> {
-        let record = record.clone();
-        Ok(self.database.step(record.data_json().len(), move |tx| create(tx, &record, limit)).await?)
+        let (record, record_bytes) = (record.clone(), record.data_json().len());
+        let caller = Arc::new(());
+        let waiting = Arc::downgrade(&caller);
+        let step = move |tx: &Tx| match waiting.strong_count() {
+            // The caller gave up: nobody would ever have the token, and the session would count for the limit.
+            0 => Ok(Created::Taken),
+            _ => create(tx, &record, limit),
+        };
+        let created = self.database.step(record_bytes, step).await;
+        drop(caller);
+        Ok(created?)
     }
 
     async fn load(&self, id: &SessionId, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
