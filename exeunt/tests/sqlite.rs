@@ -283,6 +283,8 @@ async fn a_neighbour_that_locks_the_file_makes_writes_fail_until_it_lets_go() {
     assert!(error.is_busy(), "{error:?}");
     assert!(error.to_string().contains("another program"), "{error}");
     assert!(texts(&database).is_empty(), "reads go on");
+    let error = database.migrate("later", &["CREATE TABLE later (a) "]).unwrap_err();
+    assert!(error.to_string().contains("notes.db"), "{error}");
     neighbour.execute_batch("ROLLBACK").unwrap();
     add(&database, "free").await.unwrap();
     assert_eq!(texts(&database), ["free"]);

@@ -123,9 +123,13 @@ impl Database {
         let work = move |tx: &Tx| open::migrate(tx, &path, &component, &steps);
         // A caller that is gone does not want to hear of it.
         let reply = move |result| drop(reply.send(result));
-        self.queue(Box::new(Ask::in_savepoint(work, reply)), 0)
-            .map_err(|error| OpenError::database(&self.0.path, error))?;
-        answer.recv().map_err(|_| OpenError::database(&self.0.path, DatabaseError::Closed))?
+        let failed = |error| OpenError::database(&self.0.path, error);
+        self.queue(Box::new(Ask::in_savepoint(work, reply)), 0).map_err(failed)?;
+        answer.recv().map_err(|_| failed(DatabaseError::Closed))?.map_err(|error| match error {
+            // The writer knows no path to give its own failures.
+            OpenError::Database { source, .. } => failed(source),
+            error => error,
+        })
     }
 
     /// Runs `work` on the writer, in a savepoint of its own, and answers once it is committed and synced.

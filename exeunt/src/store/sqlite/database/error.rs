@@ -215,7 +215,7 @@ impl OpenError {
 }
 
 impl From<DatabaseError> for OpenError {
-    /// For migrations alone; they know no path, and the error that reaches people has one.
+    /// Without a path, which `Database::migrate` puts in.
     fn from(source: DatabaseError) -> Self {
         Self::Database { path: PathBuf::new(), source }
     }
