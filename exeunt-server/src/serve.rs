@@ -79,7 +79,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let app = app::router(state(&config, bound, sessions.clone(), accounts.clone())?);
 
     let socket = ControlSocket::bind(&database);
-    announce(&config, bound, &sessions, &accounts).await?;
+    announce(bound, &accounts, &admin).await?;
     let (stop, stopping) = watch::channel(false);
     let commands = tokio::spawn(answer_commands(socket, admin, stopping.clone()));
     let serving = tokio::spawn(accept(listener, app, stopping));
@@ -145,20 +145,12 @@ fn cookie(config: &Config) -> CookieConfig {
 }
 
 /// Tells the one who started the server how to reach it.
-async fn announce(
-    config: &Config,
-    bound: SocketAddr,
-    sessions: &Sessions,
-    accounts: &Accounts,
-) -> anyhow::Result<()> {
+async fn announce(bound: SocketAddr, accounts: &Accounts, admin: &Admin) -> anyhow::Result<()> {
     let mut text = String::new();
     if accounts.is_empty()? {
-        let secret = accounts.new_setup_link(sessions.now()).await?;
-        let origin = config.public_url_at(bound);
+        let link = admin.new_setup_link().await?.setup_link;
         text = format!(
-            "There is no account yet. To create the first administrator, open within 15 minutes:\n\n    \
-             {origin}/setup?secret={}\n\n",
-            secret.expose()
+            "There is no account yet. To create the first administrator, open within 15 minutes:\n\n    {link}\n\n"
         );
     }
     let mut out = std::io::stdout().lock();

@@ -66,7 +66,6 @@ fn run(cli: Cli, json: bool) -> anyhow::Result<u8> {
     let command = match command {
         Top::Serve(options) => {
             let config = Config::load(file, options.over(flags))?;
-            config.check_to_serve()?;
             let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
             return runtime.block_on(serve::serve(config)).map(|()| 0);
         }

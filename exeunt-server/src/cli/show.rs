@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::accounts::{Account, rfc3339};
+use crate::accounts::Account;
 use crate::admin::{Check, Reply, SessionLine, SetupLink};
 
 /// The answer as text, each line ended.
@@ -14,8 +14,7 @@ pub(super) fn text(reply: &Reply) -> String {
         Reply::Account { account } => format!("done: {}\n", one(account)),
         Reply::Accounts { accounts } => list_accounts(accounts),
         Reply::SetupLink(SetupLink { setup_link, expires_at }) => format!(
-            "Open this link to make the first administrator. It works once, until {}:\n\n  {setup_link}\n",
-            rfc3339::format(*expires_at)
+            "Open this link to make the first administrator. It works once, until {expires_at}:\n\n  {setup_link}\n"
         ),
         Reply::Sessions { sessions, next } => {
             let mut text = list_sessions(sessions);
@@ -47,7 +46,7 @@ fn list_accounts(accounts: &[Account]) -> String {
     let row = |account: &Account| {
         let role = if account.admin { "administrator" } else { "-" };
         let state = if account.disabled { "disabled" } else { "enabled" };
-        let added = rfc3339::format(account.created_at);
+        let added = account.created_at.to_string();
         [account.id.to_string(), account.name.clone(), role.to_owned(), state.to_owned(), added]
     };
     table(std::iter::once(head).chain(accounts.iter().map(row)).collect())
@@ -58,7 +57,7 @@ fn list_sessions(sessions: &[SessionLine]) -> String {
     let row = |session: &SessionLine| {
         let account = session.account.clone().unwrap_or_else(|| format!("({}, removed)", session.user));
         let [login, seen, ends] =
-            [session.created_at, session.seen_at, session.expires_at].map(rfc3339::format);
+            [session.created_at, session.seen_at, session.expires_at].map(|at| at.to_string());
         [session.id.to_string(), account, login, seen, ends, session.client.clone()]
     };
     table(std::iter::once(head).chain(sessions.iter().map(row)).collect())

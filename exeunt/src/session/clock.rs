@@ -63,6 +63,15 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+/// RFC 3339 in UTC, to the second. An instant after the year 9999, which has no such text, shows as the last before it.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LAST: Timestamp = Timestamp::from_secs(253_402_300_799);
+        let since_1970 = (*self).min(LAST).since(Self::default());
+        humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since_1970).fmt(f)
+    }
+}
+
 impl fmt::Debug for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}us", self.0)
@@ -206,6 +215,14 @@ mod tests {
         assert_eq!(Timestamp::from_micros(-1), Timestamp(0));
         assert_eq!(serde_json::from_str::<Timestamp>("-1").unwrap(), Timestamp(0));
         assert_eq!(serde_json::from_str::<Timestamp>("7").unwrap(), Timestamp(7));
+    }
+
+    #[test]
+    fn instants_are_written_as_rfc_3339_in_utc() {
+        assert_eq!(Timestamp::from_secs(1_767_225_600).to_string(), "2026-01-01T00:00:00Z");
+        assert_eq!(Timestamp::from_micros(0).to_string(), "1970-01-01T00:00:00Z");
+        assert_eq!(Timestamp::from_micros(1_999_999).to_string(), "1970-01-01T00:00:01Z");
+        assert_eq!(Timestamp::from_micros(i64::MAX).to_string(), "9999-12-31T23:59:59Z");
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 
+use super::super::super::Causes;
+
 pub(super) struct Readers {
     pool: Box<[Mutex<Connection>]>,
 }
@@ -50,7 +52,7 @@ impl Drop for Lent<'_> {
         if !self.0.is_autocommit()
             && let Err(error) = self.0.execute_batch("ROLLBACK")
         {
-            tracing::error!(error = &error as &dyn std::error::Error, "a read could not be ended");
+            tracing::error!(error = %Causes(&error), "a read could not be ended");
         }
     }
 }

@@ -22,8 +22,7 @@ use tokio::sync::mpsc::Receiver;
 
 use super::super::super::{Causes, Watcher};
 use super::error::DatabaseError;
-use super::open::FOREIGN_LOCK;
-use super::open::Identity;
+use super::open::{FOREIGN_LOCK, Identity};
 use crate::session::SessionId;
 
 const BATCH: usize = 512;
