@@ -11,6 +11,7 @@ pub mod sqlite;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use async_trait::async_trait;
 
@@ -119,6 +120,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Purged, StoreError>;
 
+    /// How long to rest between two rounds of [`purge`](Store::purge): a minute, but for a store that frees space by
+    /// itself and only wants it said who expired.
+    fn purge_pause(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
     /// Asks for a sign of life: the store could load and destroy a session now. Touches acknowledged before it are seen
     /// after it.
     async fn ping(&self) -> Result<(), StoreError>;
@@ -176,6 +183,15 @@ pub struct Purged {
     pub ended: Vec<SessionId>,
     /// Where to go on; `None` at the end.
     pub next: Option<SessionId>,
+}
+
+/// What an operator should know of an engine that is not ours: which it is, how it is set up, what is wrong with that.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// What there is to know, such as `("server", "redis 7.0.15")`, in the order to show it in.
+    pub facts: Vec<(&'static str, String)>,
+    /// What weakens the promises, each with what to do about it. Empty: nothing was found.
+    pub problems: Vec<String>,
 }
 
 /// The store did not answer. Nothing is known: a step that was asked for may or may not have happened.

@@ -19,7 +19,6 @@ const TRIES_ON_STALE: usize = 5;
 const TRIES_ON_TAKEN: usize = 3;
 const PURGE_STEP: usize = 1_000;
 const PURGE_STEP_PAUSE: Duration = Duration::from_millis(50);
-const PURGE_ROUND_PAUSE: u32 = 60;
 const JUMP: Duration = Duration::from_secs(30);
 const NO_PURGE_AFTER_JUMP: Duration = Duration::from_secs(10 * 60);
 
@@ -435,20 +434,21 @@ impl Sessions {
 
     /// Purges for ever, a step at a time: spawn it once. It also notices when the clock jumps.
     pub async fn keep_purged(self) {
+        let pause = self.0.store.purge_pause();
         loop {
             match self.purge().await {
                 Ok(Purged { next: Some(_), .. }) => tokio::time::sleep(PURGE_STEP_PAUSE).await,
-                Ok(_) => self.watch_clock_for(PURGE_ROUND_PAUSE).await,
+                Ok(_) => self.watch_clock_for(pause).await,
                 Err(error) => {
                     tracing::warn!(error = %Causes(&error), "expired sessions not purged");
-                    self.watch_clock_for(PURGE_ROUND_PAUSE).await;
+                    self.watch_clock_for(pause).await;
                 }
             }
         }
     }
 
-    async fn watch_clock_for(&self, seconds: u32) {
-        for _ in 0..seconds {
+    async fn watch_clock_for(&self, pause: Duration) {
+        for _ in 0..pause.as_secs() {
             tokio::time::sleep(Duration::from_secs(1)).await;
             self.housekeeping().watch(&*self.0.clock);
         }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Data, Lifetime, SessionId, Timestamp, Token, Verifier};
 
-/// Whose session it is: the application's own name for an account, 1 to 128 bytes of text.
+/// Whose session it is: the application's own name for an account, 1 to 128 bytes of text without NUL.
 ///
 /// Use what is never given to anybody else: a row number or UUID, not a user name that can be registered again. Up to
 /// 24 bytes cost no allocation.
@@ -27,9 +27,15 @@ pub struct UserId(CompactString);
 
 /// A text that cannot be a user id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a user id is 1 to 128 bytes long, this one has {bytes}")]
-pub struct UserIdError {
-    bytes: usize,
+#[error(transparent)]
+pub struct UserIdError(WrongUserId);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum WrongUserId {
+    #[error("a user id is 1 to 128 bytes long, this one has {0}")]
+    Length(usize),
+    #[error("a user id has no NUL character: not every store can keep one")]
+    Nul,
 }
 
 impl UserId {
@@ -40,12 +46,13 @@ impl UserId {
     ///
     /// # Errors
     ///
-    /// If the text is empty or longer than 128 bytes.
+    /// If the text is empty, longer than 128 bytes, or has a NUL, which PostgreSQL keeps in no text.
     pub fn new(text: impl AsRef<str>) -> Result<Self, UserIdError> {
         let text = text.as_ref();
         match text.len() {
+            1..=Self::LIMIT if text.contains('\0') => Err(UserIdError(WrongUserId::Nul)),
             1..=Self::LIMIT => Ok(Self(CompactString::new(text))),
-            bytes => Err(UserIdError { bytes }),
+            bytes => Err(UserIdError(WrongUserId::Length(bytes))),
         }
     }
 
@@ -444,6 +451,10 @@ mod tests {
         assert!(UserId::new("x".repeat(128)).is_ok());
         assert!(UserId::new("x".repeat(129)).is_err());
         assert!(serde_json::from_str::<UserId>("\"\"").is_err());
+        assert_eq!(
+            UserId::new("a\0b").unwrap_err().to_string(),
+            "a user id has no NUL character: not every store can keep one"
+        );
     }
 
     #[test]

@@ -403,6 +403,10 @@ impl<S: Announce> Store for Near<S> {
         self.store.purge(after, limit, now).await
     }
 
+    fn purge_pause(&self) -> std::time::Duration {
+        self.store.purge_pause()
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         self.store.ping().await
     }

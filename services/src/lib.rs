@@ -1,0 +1,12 @@
+//! Real servers for tests and benchmarks: started on free loopback ports, in a temporary folder, as their own user.
+//!
+//! Must never outlive the process that started them, touch a server that was there before, or be stopped by name.
+//!
+//! What is not installed is an error that names the Debian package; `cargo xtask test` installs it.
+
+mod postgres;
+mod process;
+mod redis;
+
+pub use self::postgres::Postgres;
+pub use self::redis::Redis;

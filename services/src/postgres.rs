@@ -1,0 +1,154 @@
+//! One PostgreSQL server.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::Result;
+use rustix::process::Signal;
+
+use crate::process::{Folder, Process, as_user, free_port, installed, run, words};
+
+const USER: &str = "postgres";
+const BIN: &[&str] = &[
+    "/usr/lib/postgresql/18/bin",
+    "/usr/lib/postgresql/17/bin",
+    "/usr/lib/postgresql/16/bin",
+    "/usr/lib/postgresql/15/bin",
+];
+
+/// A PostgreSQL server that syncs every commit. Its superuser is `postgres`, without a password, from loopback alone.
+#[derive(Debug)]
+pub struct Postgres {
+    // In this order: the server goes before its folder.
+    process: Option<Process>,
+    port: u16,
+    databases: AtomicUsize,
+    settings: Vec<String>,
+    folder: Folder,
+}
+
+impl Postgres {
+    /// Makes a cluster and starts it, with further settings as in `postgresql.conf`: `["max_connections=50"]`.
+    ///
+    /// # Errors
+    ///
+    /// If it is not installed or does not start.
+    pub fn start(settings: &[&str]) -> Result<Self> {
+        let folder = Folder::new(USER)?;
+        let initdb = installed("initdb", "postgresql", BIN)?;
+        let mut command = as_user(USER);
+        command.push(initdb.into_os_string());
+        command.extend(words(["--username", USER, "--auth", "trust", "--encoding", "UTF8", "--locale", "C"]));
+        // The cluster itself need not survive a crash of the machine, unlike what is then written to it.
+        command.extend(words(["--no-sync", "--pgdata"]));
+        command.push(folder.path().join("data").into_os_string());
+        let mut words = command.into_iter();
+        let mut initdb = std::process::Command::new(words.next().unwrap_or_default());
+        run(initdb.args(words).current_dir("/"))?;
+        let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
+        let mut server =
+            Self { process: None, port: free_port()?, databases: AtomicUsize::new(0), settings, folder };
+        server.restart()?;
+        Ok(server)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The address of one of its databases, for its superuser.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The address of a new, empty database.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not answer.
+    pub fn new_database(&self) -> Result<String> {
+        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.psql("postgres", &format!("CREATE DATABASE {name} TEMPLATE template0"))?;
+        Ok(self.url(&name))
+    }
+
+    /// What `psql` prints for some SQL: bare values, `|` between them.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not answer, or refuses.
+    pub fn psql(&self, database: &str, sql: &str) -> Result<String> {
+        let psql = installed("psql", "postgresql-client", &[])?;
+        let bare = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1"];
+        run(std::process::Command::new(psql).args(bare).args([
+            "--dbname",
+            &self.url(database),
+            "--command",
+            sql,
+        ]))
+    }
+
+    /// Ends it as a crash does, with all of its processes.
+    pub fn kill(&mut self) {
+        // The postmaster's children notice its death; the next start waits for the last of them.
+        self.process = None;
+    }
+
+    /// Starts it again on the same port.
+    ///
+    /// # Errors
+    ///
+    /// If it does not start.
+    pub fn restart(&mut self) -> Result<()> {
+        self.process = None;
+        let data = self.folder.path().join("data");
+        let _ = std::fs::remove_file(data.join("postmaster.pid"));
+        let mut command = vec![installed("postgres", "postgresql", BIN)?.into_os_string()];
+        command.extend(words(["-D"]));
+        command.push(data.into_os_string());
+        let port = self.port.to_string();
+        command.extend(words([
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            "unix_socket_directories=",
+            "-p",
+            &port,
+        ]));
+        command.extend(words(["-c", "max_connections=200"]));
+        for setting in &self.settings {
+            command.extend(words(["-c", setting]));
+        }
+        let process = Process::start(USER, &command, &self.folder.path().join("log"))?;
+        process.wait_until(|| self.psql("postgres", "SELECT 1").is_ok())?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Stops the server and every process of it in the middle of whatever they do (`SIGSTOP`).
+    ///
+    /// # Errors
+    ///
+    /// If its processes cannot be listed.
+    pub fn pause(&self) -> Result<()> {
+        self.signal_all(Signal::STOP)
+    }
+
+    /// Lets them go on.
+    ///
+    /// # Errors
+    ///
+    /// If its processes cannot be listed.
+    pub fn go_on(&self) -> Result<()> {
+        self.signal_all(Signal::CONT)
+    }
+
+    fn signal_all(&self, signal: Signal) -> Result<()> {
+        match &self.process {
+            Some(process) => process.signal_tree(signal),
+            None => Ok(()),
+        }
+    }
+}
