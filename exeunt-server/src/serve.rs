@@ -70,7 +70,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     })?;
     let bound = listener.local_addr()?;
 
-    let database = Database::open(&config.store)?;
+    let database = Database::open(config.store.file().context("the store must be a file")?)?;
     let store = Near::new(SqliteStore::over(database.clone())?, config.near_cache_bytes);
     let accounts = Accounts::open(database.clone(), Hasher::new()?)?;
     let sessions = Sessions::new(store).lifetime(config.lifetime()).limit(config.sessions_per_account);
@@ -83,7 +83,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let (stop, stopping) = watch::channel(false);
     let commands = tokio::spawn(answer_commands(socket, admin, stopping.clone()));
     let serving = tokio::spawn(accept(listener, app, stopping));
-    tracing::info!(event = "started", address = %bound, store = %config.store.display(), "serving");
+    tracing::info!(event = "started", address = %bound, store = %config.store, "serving");
     let signal = signals.next().await;
     tracing::info!(event = "stopping", signal, "no more requests are taken");
     tokio::spawn(async move {

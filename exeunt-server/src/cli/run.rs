@@ -16,7 +16,7 @@ use exeunt::store::sqlite::{Database, OpenError, SqliteStore};
 use super::{AccountCommand, Cli, SessionCommand, Top, password, show};
 use crate::accounts::{Accounts, Hasher};
 use crate::admin::{Admin, Code, Command, Failure, Reply};
-use crate::config::{self, Config, ConfigError, Options};
+use crate::config::{self, Config, ConfigError, Options, Place};
 use crate::{control, serve};
 
 /// How long to wait for another command that has the store open, or for a server that is just starting.
@@ -62,7 +62,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run(cli: Cli, json: bool) -> anyhow::Result<u8> {
     let Cli { global, command } = cli;
     let file = global.config.as_deref();
-    let flags = Options { store: global.store, ..Options::default() };
+    let flags = Options { store: global.store, accounts: global.accounts, ..Options::default() };
     let command = match command {
         Top::Serve(options) => {
             let config = Config::load(file, options.over(flags))?;
@@ -72,10 +72,13 @@ fn run(cli: Cli, json: bool) -> anyhow::Result<u8> {
         Top::Config => {
             let set = config::read(file, std::env::vars_os(), flags)?;
             Config::decide(set.clone())?;
-            if let Some(store) = set.store.as_ref().filter(|store| store.to_str().is_none()) {
-                let message =
-                    format!("store {store:?} is not UTF-8, so it cannot stand in a configuration file");
-                return Err(Failure::new(Code::Usage, message).into());
+            for file in [&set.store, &set.accounts].into_iter().flatten().filter_map(Place::file) {
+                if file.to_str().is_none() {
+                    let message = format!(
+                        "store or accounts {file:?} is not UTF-8, so it cannot stand in a configuration file"
+                    );
+                    return Err(Failure::new(Code::Usage, message).into());
+                }
             }
             return print(&config::print(&set)).map(|()| 0);
         }
@@ -121,12 +124,13 @@ fn session(command: SessionCommand) -> Command {
 /// Has the server do it, or does it itself where no server owns the store.
 async fn ask(config: &Config, command: Command) -> Result<Reply, Failure> {
     let creates = matches!(command, Command::AccountAdd { .. } | Command::SetupLink);
-    if !creates && !config.store.exists() {
-        return Err(no_store(&config.store));
+    let file = only_file(config)?;
+    if !creates && !file.exists() {
+        return Err(no_store(file));
     }
     let began = Instant::now();
     loop {
-        let path = match Database::open(&config.store) {
+        let path = match Database::open(file) {
             Ok(database) => return do_it(config, database, command).await,
             Err(OpenError::Locked { path }) => path,
             Err(error) => return Err(Failure::caused(Code::Store, &error)),
@@ -150,6 +154,13 @@ async fn do_it(config: &Config, database: Database, command: Command) -> Result<
     let reply = admin.run(command).await;
     database.close();
     reply
+}
+
+fn only_file(config: &Config) -> Result<&Path, Failure> {
+    match (config.store.file(), config.accounts.file()) {
+        (Some(store), Some(accounts)) if store == accounts => Ok(store),
+        _ => Err(Failure::new(Code::Usage, "store and accounts must be one file")),
+    }
 }
 
 fn no_store(path: &Path) -> Failure {
