@@ -11,12 +11,14 @@ mod events;
 mod login;
 mod name;
 mod password;
+mod postgres;
 pub mod rfc3339;
 mod setup;
 mod sqlite;
 
 use std::sync::Arc;
 
+use exeunt::store::postgres::Database as PostgresDatabase;
 use exeunt::store::sqlite::Database as SqliteDatabase;
 use exeunt::{Sessions, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
@@ -28,6 +30,8 @@ pub use self::name::LONGEST_NAME;
 use self::name::Name;
 pub use self::password::{Checked, Cost, HashError, Hasher, LONGEST_PASSWORD};
 pub use self::setup::{SETUP_LINK_LASTS, SetupSecret};
+use self::postgres::PostgresAccounts;
+pub use self::postgres::{COMPONENT, POSTGRES_STEPS};
 use self::sqlite::SqliteAccounts;
 
 /// Everybody who may log in.
@@ -47,6 +51,14 @@ pub struct Accounts {
 pub enum Engine {
     /// A SQLite file.
     Sqlite(SqliteDatabase),
+    /// PostgreSQL.
+    Postgres(PostgresDatabase),
+}
+
+impl From<PostgresDatabase> for Engine {
+    fn from(database: PostgresDatabase) -> Self {
+        Self::Postgres(database)
+    }
 }
 
 impl From<SqliteDatabase> for Engine {
@@ -88,6 +100,7 @@ impl Accounts {
     pub async fn open(database: impl Into<Engine>, hasher: Hasher) -> Result<Self, AccountsUnusable> {
         let backend: Arc<dyn Backend> = match database.into() {
             Engine::Sqlite(database) => Arc::new(SqliteAccounts::open(database)?),
+            Engine::Postgres(database) => Arc::new(PostgresAccounts::open(database).await?),
         };
         Ok(Self { backend, hasher, apart: None })
     }

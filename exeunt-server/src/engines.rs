@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use exeunt::store::Store;
+use exeunt::store::postgres::{self, PostgresStore};
 use exeunt::store::sqlite::{self, OpenError, SqliteStore};
 use exeunt::{Near, Sessions};
 
@@ -25,6 +26,7 @@ pub struct Engines {
 #[derive(Clone, Debug)]
 enum Opened {
     File(sqlite::Database),
+    Postgres(postgres::Database),
 }
 
 /// An engine cannot be used.
@@ -85,6 +87,10 @@ impl Engines {
                 let store = SqliteStore::over(database.clone()).map_err(|error| unusable(error.into()))?;
                 Arc::new(Near::new(store, near_cache_bytes))
             }
+            Opened::Postgres(database) => {
+                let store = PostgresStore::over(database.clone()).await;
+                Arc::new(store.map_err(|error| unusable(error.into()))?)
+            }
         })
     }
 
@@ -97,6 +103,7 @@ impl Engines {
         let opened = self.accounts.as_ref().unwrap_or(&self.store);
         let engine = match opened {
             Opened::File(database) => Engine::from(database.clone()),
+            Opened::Postgres(database) => Engine::from(database.clone()),
         };
         let accounts = Accounts::open(engine, hasher)
             .await
@@ -114,8 +121,9 @@ impl Engines {
     }
 
     fn files(&self) -> impl Iterator<Item = &sqlite::Database> {
-        self.accounts.iter().chain([&self.store]).map(|opened| match opened {
-            Opened::File(database) => database,
+        self.accounts.iter().chain([&self.store]).filter_map(|opened| match opened {
+            Opened::File(database) => Some(database),
+            Opened::Postgres(_) => None,
         })
     }
 
@@ -140,6 +148,7 @@ impl Opened {
     fn place(&self) -> String {
         match self {
             Self::File(database) => database.path().display().to_string(),
+            Self::Postgres(database) => database.address().to_owned(),
         }
     }
 }
@@ -156,7 +165,11 @@ async fn open(place: &Place, keeps: &'static str, option: &'static str) -> Resul
             let database = sqlite::Database::open(path).map_err(|error| unusable(error.into()))?;
             Ok(Opened::File(database))
         }
-        Place::Redis(_) | Place::Postgres(_) => Err(unusable("not yet".into())),
+        Place::Postgres(address) => {
+            let database = postgres::Database::connect(address.expose()).await;
+            Ok(Opened::Postgres(database.map_err(|error| unusable(error.into()))?))
+        }
+        Place::Redis(_) => Err(unusable("not yet".into())),
     }
 }
 

@@ -77,7 +77,7 @@ pub(super) trait Backend: fmt::Debug + Send + Sync + 'static {
     async fn enable(&self, folded: &str) -> Result<Option<Account>, AccountError>;
 
     /// Makes the change, and in the same transaction ends the sessions of the account, which live in the same database.
-    /// The account as it was before, and exactly those that ended. `None`: there is no such account.
+    /// The account, as it was or as it is now, and exactly those that ended. `None`: there is no such account.
     async fn change_and_end(
         &self,
         folded: &str,
@@ -85,7 +85,7 @@ pub(super) trait Backend: fmt::Debug + Send + Sync + 'static {
     ) -> Result<Option<(Account, Vec<SessionId>)>, AccountError>;
 
     /// Makes the change, and in the same transaction notes that the account's sessions are to be ended, which live
-    /// elsewhere. The account as it was before, and the number of the note. `None`: there is no such account.
+    /// elsewhere. The account, as it was or as it is now, and the number of the note. `None`: there is no such account.
     async fn change_and_note(
         &self,
         folded: &str,

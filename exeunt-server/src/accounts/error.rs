@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use exeunt::store::sqlite;
+use exeunt::store::{postgres, sqlite};
 
 use super::HashError;
 
@@ -67,6 +67,12 @@ impl From<sqlite::DatabaseError> for AccountError {
     }
 }
 
+impl From<postgres::DatabaseError> for AccountError {
+    fn from(error: postgres::DatabaseError) -> Self {
+        Self::Database(error.into())
+    }
+}
+
 /// The accounts in a database cannot be used: its tables cannot be made, or are of a newer version.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
@@ -74,6 +80,8 @@ impl From<sqlite::DatabaseError> for AccountError {
 pub enum AccountsUnusable {
     /// Those in a SQLite file.
     Sqlite(#[from] sqlite::OpenError),
+    /// Those in PostgreSQL.
+    Postgres(#[from] postgres::ConnectError),
 }
 
 impl From<HashError> for AccountError {

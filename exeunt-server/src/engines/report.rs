@@ -38,6 +38,10 @@ impl Opened {
                 let database = database.clone();
                 tokio::task::spawn_blocking(move || of_file(&database)).await?
             }
+            Self::Postgres(database) => {
+                database.ping().await?;
+                Ok(database.check().await?)
+            }
         }
     }
 }
