@@ -11,9 +11,14 @@ pub(crate) fn server() -> &'static Postgres {
     SERVER.get_or_init(|| Postgres::start(&[]).expect("PostgreSQL is installed and starts"))
 }
 
-/// The URL of a new, empty schema, with further options.
+/// The URL of a new, empty schema, with further options (`&pool=1`).
 pub(crate) fn fresh(further: &str) -> String {
-    with_schema(&new_schema(), further)
+    url(&format!("-csearch_path={}", new_schema())) + further
+}
+
+/// The URL of a new, empty schema, over connections that think they are elsewhere.
+pub(crate) fn with_time_zone(zone: &str) -> String {
+    url(&format!("-csearch_path={} -cTimeZone={zone}", new_schema()))
 }
 
 /// The name of a new, empty schema.
@@ -24,8 +29,8 @@ pub(crate) fn new_schema() -> String {
     name
 }
 
-/// The URL of a schema. Tests run side by side on few cores: the deadline is as long as it can be.
-pub(crate) fn with_schema(schema: &str, further: &str) -> String {
-    let url = server().url("postgres");
-    format!("{url}?deadline=10s&pool=4&options=-csearch_path%3D{schema}{further}")
+/// The server's URL with these settings. Tests run side by side on few cores: the deadline is as long as it can be.
+pub(crate) fn url(settings: &str) -> String {
+    let settings = settings.replace('=', "%3D").replace(' ', "%20");
+    format!("{}?deadline=10s&pool=4&options={settings}", server().url("postgres"))
 }

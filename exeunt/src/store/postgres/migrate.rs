@@ -101,3 +101,17 @@ fn not_ready(database: &Database, component: &str, error: DatabaseError) -> Conn
         None => ConnectError::Unreachable { address, source: error.into() },
     }
 }
+
+/// Whether the role may do with a table what a service does.
+pub(super) async fn may_use(database: &Database, component: &str, table: &str) -> Result<(), ConnectError> {
+    let sql = "SELECT string_agg(right_to, ', ') FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS right_to
+        WHERE NOT has_table_privilege($1, right_to)";
+    let failed = |error| not_ready(database, component, error);
+    let rows = database.query(sql, &[(&table, Type::TEXT)]).await.map_err(failed)?;
+    let missing: Option<String> =
+        rows.first().map_or(Ok(None), |row| row.try_get(0)).map_err(|error| failed(error.into()))?;
+    missing.map_or(Ok(()), |rights| {
+        let (address, component) = (database.address().to_owned(), component.to_owned());
+        Err(ConnectError::Schema { address, component, reason: format!("{table}: no right to {rights}") })
+    })
+}
