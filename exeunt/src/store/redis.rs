@@ -29,6 +29,7 @@ mod packed;
 mod scripts;
 mod url;
 mod walk;
+mod watch;
 
 use std::cmp::Reverse;
 use std::collections::hash_map::RandomState;
@@ -44,8 +45,8 @@ use self::error::Fault;
 use self::link::{Link, Twice};
 use self::node::answer;
 use self::packed::{instant_bytes, unpack};
-use self::url::Config;
-use super::{Created, Purged, Saved, Store, StoreError, async_trait};
+use self::url::{Config, Mode};
+use super::{Created, Purged, Report, Saved, Store, StoreError, async_trait};
 use crate::session::{Data, Record, SessionId, Timestamp, UserId, Verifier};
 
 /// How long Redis keeps what has expired: nodes whose clocks differ a little still agree.
@@ -84,8 +85,34 @@ impl RedisStore {
         // Errs only if there is one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         link.connect().await?;
+        watch::watch(&link);
         let owner = format!("{:016x}", RandomState::new().build_hasher().finish());
         Ok(Self(Arc::new(Inner { link, walks: walk::Walks::default(), owner })))
+    }
+
+    /// What to know of the servers, and what weakens the promises.
+    ///
+    /// # Errors
+    ///
+    /// If a server does not answer, or is not set up to keep the promises.
+    pub async fn check(&self) -> Result<Report, StoreError> {
+        let link = &self.0.link;
+        let mode = match &link.config.mode {
+            Mode::Standalone => "standalone",
+            Mode::Sentinel { .. } => "sentinel",
+            Mode::Cluster => "cluster",
+        };
+        let mut report = Report { facts: vec![("mode", mode.to_owned())], problems: Vec::new() };
+        for node in link.all_primaries(link.until()).await? {
+            let until = link.until();
+            let found = node.open(until).await?.found(until).await?;
+            found.look_over(&node.host).map_err(Fault::Connect)?;
+            report.facts.push(("primary", node.host.to_string()));
+            report.facts.extend(found.facts());
+            let problems = found.problems(link.config.wait_replicas);
+            report.problems.extend(problems.into_iter().map(|problem| format!("{}: {problem}", node.host)));
+        }
+        Ok(report)
     }
 
     /// The address without the password, for messages and logs.

@@ -150,7 +150,7 @@ fn is_elsewhere(error: &RedisError) -> bool {
 pub(super) fn is_refusal(error: &RedisError) -> bool {
     let code = error.code().unwrap_or_default();
     error.kind() == redis::ErrorKind::AuthenticationFailed
-        || matches!(code, "NOAUTH" | "WRONGPASS" | "NOPERM" | "DENIED")
+        || matches!(code, "NOAUTH" | "WRONGPASS" | "DENIED")
 }
 
 impl From<ConnectError> for Fault {

@@ -243,7 +243,7 @@ impl Link {
         lock(&self.map).clone()
     }
 
-    fn forget(&self) {
+    pub(super) fn forget(&self) {
         if let Some(map) = lock(&self.map).take() {
             // Whom to ask is remembered, in case those whom the URL names are gone for good.
             let mut guides = lock(&self.guides);

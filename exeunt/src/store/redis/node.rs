@@ -3,7 +3,6 @@
 //! Must never hand on a connection that broke or went silent, and must never keep data on a server that is not set up
 //! for it: each new connection is looked over first.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,7 +13,7 @@ use redis::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use super::check;
+use super::check::Found;
 use super::error::{ConnectError, Fault, is_refusal};
 use super::url::{Config, Host, Login, Mode};
 
@@ -39,15 +38,11 @@ pub(super) struct Node {
     spare: Mutex<Vec<Open>>,
 }
 
-/// What a server says of itself: `INFO`, name by name.
-pub(super) type Info = HashMap<String, String>;
-
 #[derive(Clone, Debug)]
 pub(super) struct Open {
     host: Host,
     connection: MultiplexedConnection,
     alive: Arc<AtomicBool>,
-    pub(super) info: Arc<Info>,
 }
 
 impl Node {
@@ -125,14 +120,15 @@ impl Node {
                 }
                 Err(error) => Err(error),
             };
-            let connection = open.map_err(|error| self.cannot(error))?;
-            let mut open = Open { host: self.host.clone(), connection, alive, info: Arc::default() };
+            let mut connection = open.map_err(|error| self.cannot(error))?;
             if self.role == Role::Primary {
-                let info =
-                    open.info(&mut open.connection.clone()).await.map_err(|error| self.cannot(error))?;
-                check::look_over(&self.host, &info)?;
-                open.info = Arc::new(info);
+                let found = Found::of(&mut connection).await.map_err(|error| self.cannot(error))?;
+                found.look_over(&self.host)?;
+                for problem in found.problems(self.config.wait_replicas) {
+                    tracing::warn!(server = %self.host, "{problem}");
+                }
             }
+            let open = Open { host: self.host.clone(), connection, alive };
             Ok(open)
         };
         timeout_at(until, connecting).await.unwrap_or_else(|_| Err(self.is_silent()))
@@ -162,11 +158,14 @@ impl Node {
     }
 
     fn cannot(&self, error: RedisError) -> ConnectError {
-        let (address, refused) = (self.host.to_string(), is_refusal(&error));
-        let source = error.into();
-        match refused {
-            true => ConnectError::Refused { address, source },
-            false => ConnectError::Unreachable { address, source },
+        let address = self.host.to_string();
+        if error.code() == Some("NOPERM") {
+            let reason = format!("the user of the address may not do what is needed ({error})");
+            return ConnectError::Setup { address, reason };
+        }
+        match is_refusal(&error) {
+            true => ConnectError::Refused { address, source: error.into() },
+            false => ConnectError::Unreachable { address, source: error.into() },
         }
     }
 
@@ -204,10 +203,9 @@ impl Open {
         }
     }
 
-    async fn info(&self, connection: &mut MultiplexedConnection) -> Result<Info, RedisError> {
-        let text: String = redis::cmd("INFO").query_async(connection).await?;
-        let fields = text.lines().filter_map(|line| line.split_once(':'));
-        Ok(fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    pub(super) async fn found(&self, until: Instant) -> Result<Found, Fault> {
+        let mut connection = self.connection.clone();
+        self.within(until, Found::of(&mut connection)).await
     }
 
     /// Whoever still waits for an answer on it may get it; nobody begins anything new.
