@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use exeunt_server::config::{Config, Options};
-use services::Postgres;
+use services::{Postgres, Redis};
 
 /// A combination of engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,10 @@ pub(crate) enum Kept {
     Postgres,
     /// Sessions in a SQLite file, accounts in PostgreSQL.
     FileAndPostgres,
+    /// Sessions in Redis, accounts in a SQLite file.
+    RedisAndFile,
+    /// Sessions in Redis, accounts in PostgreSQL.
+    RedisAndPostgres,
 }
 
 /// Where sessions and accounts of one test are.
@@ -38,6 +42,8 @@ impl Kept {
             Self::TwoFiles => (file("sessions.db"), Some(file("accounts.db"))),
             Self::Postgres => (postgres_schema(), None),
             Self::FileAndPostgres => (file("sessions.db"), Some(postgres_schema())),
+            Self::RedisAndFile => (redis_prefix(), Some(file("exeunt.db"))),
+            Self::RedisAndPostgres => (redis_prefix(), Some(postgres_schema())),
         };
         Places { store, accounts }
     }
@@ -65,6 +71,17 @@ fn postgres_schema() -> String {
     format!("{}?deadline=10s&pool=4&options=-csearch_path%3D{schema}", postgres().url("postgres"))
 }
 
+/// As [`postgres`].
+pub(crate) fn redis() -> &'static Redis {
+    static SERVER: OnceLock<Redis> = OnceLock::new();
+    SERVER.get_or_init(|| Redis::start(&[]).expect("Redis is installed and starts"))
+}
+
+/// The URL of a new prefix.
+fn redis_prefix() -> String {
+    format!("{}?deadline=10s&prefix=test{}:", redis().url(), number())
+}
+
 fn number() -> usize {
     static NUMBERS: AtomicUsize = AtomicUsize::new(0);
     NUMBERS.fetch_add(1, Ordering::Relaxed)
@@ -80,6 +97,8 @@ macro_rules! on_every_engine {
         crate::common::on_every_engine!(@one $how two_files TwoFiles $($test),*);
         crate::common::on_every_engine!(@one $how postgres Postgres $($test),*);
         crate::common::on_every_engine!(@one $how file_and_postgres FileAndPostgres $($test),*);
+        crate::common::on_every_engine!(@one $how redis_and_file RedisAndFile $($test),*);
+        crate::common::on_every_engine!(@one $how redis_and_postgres RedisAndPostgres $($test),*);
     };
     (@one plain $module:ident $kept:ident $($test:ident),*) => {
         mod $module {
