@@ -1,6 +1,6 @@
 //! The built program, run as an operator runs it.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic, what it calls too")]
 
 mod common;
 
