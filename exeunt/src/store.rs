@@ -6,6 +6,8 @@
 pub mod laws;
 mod memory;
 mod near;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

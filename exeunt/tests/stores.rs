@@ -44,3 +44,26 @@ mod sqlite {
         (Near::new(store, DEFAULT_NEAR_BYTES), (first, folder))
     });
 }
+
+#[cfg(feature = "redis")]
+mod redis {
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use exeunt::store::redis::RedisStore;
+    use services::Redis;
+
+    // One server for all laws; each has a prefix of its own.
+    static SERVER: LazyLock<Redis> = LazyLock::new(|| Redis::start(&[]).expect("a server starts"));
+
+    async fn fresh(url: &str) -> RedisStore {
+        static LAWS: AtomicUsize = AtomicUsize::new(0);
+        let sign = if url.contains('?') { '&' } else { '?' };
+        let law = LAWS.fetch_add(1, Ordering::Relaxed);
+        // The machine is busy with all laws at once.
+        let url = format!("{url}{sign}prefix=law{law}:&deadline=10s");
+        RedisStore::connect(&url).await.expect("the server answers")
+    }
+
+    exeunt::store_laws!(standalone, async || (fresh(&SERVER.url()).await, ()));
+}

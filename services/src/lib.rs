@@ -4,9 +4,21 @@
 //!
 //! What is not installed is an error that names the Debian package; `cargo xtask test` installs it.
 
+mod certificate;
+mod cluster;
+mod command;
+mod pgbouncer;
+mod port;
 mod postgres;
 mod process;
 mod redis;
+mod sentinel;
 
+#[cfg(test)]
+mod tests;
+
+pub use self::cluster::Cluster;
+pub use self::pgbouncer::PgBouncer;
 pub use self::postgres::Postgres;
 pub use self::redis::Redis;
+pub use self::sentinel::Sentinel;

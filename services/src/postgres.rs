@@ -1,13 +1,17 @@
 //! One PostgreSQL server.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use rustix::process::Signal;
 
-use crate::process::{Folder, Process, as_user, free_port, installed, run, words};
+use crate::certificate::Certificate;
+use crate::command::{as_user, installed, run, words};
+use crate::port::Port;
+use crate::process::{Folder, Process};
 
-const USER: &str = "postgres";
+pub(crate) const USER: &str = "postgres";
 const BIN: &[&str] = &[
     "/usr/lib/postgresql/18/bin",
     "/usr/lib/postgresql/17/bin",
@@ -15,14 +19,24 @@ const BIN: &[&str] = &[
     "/usr/lib/postgresql/15/bin",
 ];
 
+/// From loopback everybody is who they say, but for the role `guarded` (see [`Postgres`]).
+const ACCESS: &str = "host all guarded 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n\
+                      host replication all 127.0.0.1/32 trust\n";
+
+/// Removes the shared memory that tells of a running server, and the file that does: a crash leaves both.
+const AFTER: &str = "ipcrm -m $(sed -n '7s/.* //p' data/postmaster.pid); rm -f data/postmaster.pid";
+
 /// A PostgreSQL server that syncs every commit. Its superuser is `postgres`, without a password, from loopback alone.
+///
+/// A role needs no password to log in, but for one: `guarded`, once a test has created it.
 #[derive(Debug)]
 pub struct Postgres {
     // In this order: the server goes before its folder.
     process: Option<Process>,
-    port: u16,
+    port: Port,
     databases: AtomicUsize,
     settings: Vec<String>,
+    authority: Option<PathBuf>,
     folder: Folder,
 }
 
@@ -33,7 +47,26 @@ impl Postgres {
     ///
     /// If it is not installed or does not start.
     pub fn start(settings: &[&str]) -> Result<Self> {
+        let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
+        Self::start_in(Folder::new(USER)?, settings, None)
+    }
+
+    /// Starts one that takes connections with TLS as well.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Postgres::start`].
+    pub fn start_tls(settings: &[&str]) -> Result<Self> {
         let folder = Folder::new(USER)?;
+        let certificate = Certificate::write(&folder)?;
+        let mut all = vec!["ssl=on".to_owned()];
+        all.push(format!("ssl_cert_file={}", certificate.chain.display()));
+        all.push(format!("ssl_key_file={}", certificate.key.display()));
+        all.extend(settings.iter().map(|&setting| setting.to_owned()));
+        Self::start_in(folder, all, Some(certificate.authority))
+    }
+
+    fn start_in(folder: Folder, settings: Vec<String>, authority: Option<PathBuf>) -> Result<Self> {
         let initdb = installed("initdb", "postgresql", BIN)?;
         let mut command = as_user(USER);
         command.push(initdb.into_os_string());
@@ -44,9 +77,10 @@ impl Postgres {
         let mut words = command.into_iter();
         let mut initdb = std::process::Command::new(words.next().unwrap_or_default());
         run(initdb.args(words).current_dir("/"))?;
-        let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
+        folder.write("data/pg_hba.conf", ACCESS)?;
+        let port = Port::free()?;
         let mut server =
-            Self { process: None, port: free_port()?, databases: AtomicUsize::new(0), settings, folder };
+            Self { process: None, port, databases: AtomicUsize::new(0), settings, authority, folder };
         server.restart()?;
         Ok(server)
     }
@@ -54,13 +88,22 @@ impl Postgres {
     /// Where it listens.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number()
+    }
+
+    /// The PEM file with the authority that a client has to trust. The certificate is for `localhost` and `127.0.0.1`.
+    ///
+    /// # Errors
+    ///
+    /// If it was not started with TLS.
+    pub fn authority(&self) -> Result<&Path> {
+        self.authority.as_deref().context("started without TLS")
     }
 
     /// The address of one of its databases, for its superuser.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port())
     }
 
     /// The address of a new, empty database.
@@ -80,19 +123,27 @@ impl Postgres {
     ///
     /// If the server does not answer, or refuses.
     pub fn psql(&self, database: &str, sql: &str) -> Result<String> {
-        let psql = installed("psql", "postgresql-client", &[])?;
-        let bare = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1"];
-        run(std::process::Command::new(psql).args(bare).args([
-            "--dbname",
-            &self.url(database),
-            "--command",
-            sql,
-        ]))
+        psql(&self.url(database), sql)
+    }
+
+    /// Cuts every connection of a client.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not answer.
+    pub fn cut_connections(&self) -> Result<()> {
+        let all = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                   WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+        self.psql("postgres", all).map(drop)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Ends it as a crash does, with all of its processes.
     pub fn kill(&mut self) {
-        // The postmaster's children notice its death; the next start waits for the last of them.
         self.process = None;
     }
 
@@ -104,11 +155,10 @@ impl Postgres {
     pub fn restart(&mut self) -> Result<()> {
         self.process = None;
         let data = self.folder.path().join("data");
-        let _ = std::fs::remove_file(data.join("postmaster.pid"));
         let mut command = vec![installed("postgres", "postgresql", BIN)?.into_os_string()];
         command.extend(words(["-D"]));
         command.push(data.into_os_string());
-        let port = self.port.to_string();
+        let port = self.port().to_string();
         command.extend(words([
             "-c",
             "listen_addresses=127.0.0.1",
@@ -121,7 +171,7 @@ impl Postgres {
         for setting in &self.settings {
             command.extend(words(["-c", setting]));
         }
-        let process = Process::start(USER, &command, &self.folder.path().join("log"))?;
+        let process = Process::start(USER, &command, &self.folder, AFTER)?;
         process.wait_until(|| self.psql("postgres", "SELECT 1").is_ok())?;
         self.process = Some(process);
         Ok(())
@@ -151,4 +201,18 @@ impl Postgres {
             None => Ok(()),
         }
     }
+}
+
+pub(crate) fn psql(url: &str, sql: &str) -> Result<String> {
+    let psql = installed("psql", "postgresql-client", &[])?;
+    let bare = [
+        "--no-psqlrc",
+        "--no-password",
+        "--quiet",
+        "--tuples-only",
+        "--no-align",
+        "--set",
+        "ON_ERROR_STOP=1",
+    ];
+    run(std::process::Command::new(psql).args(bare).args(["--dbname", url, "--command", sql]))
 }

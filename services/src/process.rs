@@ -1,11 +1,15 @@
-//! A server as a child that dies with its parent.
+//! A server as a child that dies with its parent, and its folder.
 //!
-//! Must never leave a process behind, however the parent ended: a shell between the two waits for the end of its standard
-//! input, which comes with the parent's death, too, and then kills the server by its pid.
+//! Must never leave a process or a folder behind, however the parent ended: shells between the two wait for the end of
+//! their standard input, which comes with the parent's death, too. The first then kills the server and all of its
+//! children by their pids, the second removes the folder once every first one is done.
 
 use std::ffi::OsString;
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader};
-use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,20 +17,34 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-const START_WITHIN: Duration = Duration::from_secs(30);
+use crate::command::{as_user, is_root, run};
+
+const START_WITHIN: Duration = Duration::from_secs(60);
 const ASK_AGAIN: Duration = Duration::from_millis(10);
 
-/// Stops the server when nobody holds its standard input any more, a stopped (`SIGSTOP`) one too.
-const GUARD: &str = r#"log=$1; shift
+/// Ends the server when nobody holds its standard input any more, a stopped (`SIGSTOP`) one too.
+///
+/// The server is stopped first, so that it makes no child between the look at its children and the end of all. Until the
+/// shell waits for it, its pid is nobody else's. `Z` and `X` are states of what has ended, whether or not somebody has
+/// asked how. The kernel hangs up on a group that lost its parent and has a stopped process.
+const GUARD: &str = r#"log=$1 after=$2
+shift 2
 "$@" >>"$log" 2>&1 </dev/null &
-echo $!
+server=$!
+trap '' HUP
+echo $server
 read -r _
-kill -KILL $! 2>/dev/null
-wait $! 2>/dev/null"#;
+kill -STOP $server
+tree="$server $(cat /proc/$server/task/$server/children)"
+kill -KILL $tree
+wait $server
+for pid in $tree; do
+    while grep -q '^State:.[^XZ]' /proc/$pid/status; do sleep 0.01; done
+done
+eval "$after""#;
 
-/// Removes a folder when nobody holds its standard input any more. Servers that write to it die at the same moment.
-const SWEEP: &str = r#"read -r _
-for _ in 1 2 3 4 5 6 7 8 9 10; do rm -rf "$1" 2>/dev/null && break; sleep 0.2; done"#;
+/// Removes a folder when nobody holds its standard input any more.
+const SWEEP: &str = r#"cat >/dev/null; rm -rf "$1""#;
 
 /// A running server.
 #[derive(Debug)]
@@ -37,16 +55,23 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a server as `user` where we are root, else as we are. What it says goes to `log`.
-    pub(crate) fn start(user: &str, command: &[OsString], log: &Path) -> Result<Self> {
+    /// Starts a server as `user` where we are root, else as we are, in its folder; what it says goes to the file `log`.
+    ///
+    /// Once all of it has ended, the shell command `after` runs there.
+    pub(crate) fn start(user: &str, command: &[OsString], folder: &Folder, after: &str) -> Result<Self> {
         let mut guard = Command::new("sh");
-        guard.args(["-c", GUARD, "sh"]).arg(log).args(as_user(user)).args(command);
-        let mut guard = guard.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("starting sh")?;
+        let log = folder.path().join("log");
+        guard.args(["-c", GUARD, "sh"]).arg(&log).arg(after).args(as_user(user)).args(command);
+        // Ctrl-C in a terminal reaches a whole group: what ends the server is our end alone.
+        guard.current_dir(folder.path()).process_group(0);
+        // The guard has nothing to say. That it holds the pipe keeps the folder until it is done.
+        guard.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(folder.held()?);
+        let mut guard = guard.spawn().context("starting sh")?;
         let mut line = String::new();
         let stdout = guard.stdout.take().context("a pipe was asked for")?;
         BufReader::new(stdout).read_line(&mut line)?;
         let pid = line.trim().parse().ok().and_then(Pid::from_raw).context("the shell tells the pid")?;
-        Ok(Self { guard, pid, log: log.to_owned() })
+        Ok(Self { guard, pid, log })
     }
 
     /// Waits until `ready` says so.
@@ -63,16 +88,16 @@ impl Process {
     }
 
     fn is_running(&self) -> bool {
-        rustix::process::test_kill_process(self.pid).is_ok()
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid.as_raw_nonzero()));
+        // Nobody has waited for it yet, so it is there, if only as what has ended.
+        status.is_ok_and(|status| !status.contains("\nState:\tZ"))
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
         // It may have ended by itself, which is what was wanted or what the test is about to find out.
         let _ = kill_process(self.pid, signal);
     }
-}
 
-impl Process {
     /// Sends a signal to the server and then to each of its children, which it may make one for each connection.
     pub(crate) fn signal_tree(&self, signal: Signal) -> Result<()> {
         self.signal(signal);
@@ -102,16 +127,33 @@ pub(crate) struct Folder {
 impl Folder {
     pub(crate) fn new(user: &str) -> Result<Self> {
         let path = tempfile::Builder::new().prefix("exeunt-").tempdir()?.keep();
-        if is_root() {
-            run(Command::new("chown").arg(user).arg(&path))?;
-        }
         let mut sweeper = Command::new("sh");
-        sweeper.args(["-c", SWEEP, "sh"]).arg(&path).stdin(Stdio::piped());
-        Ok(Self { sweeper: sweeper.spawn().context("starting sh")?, path })
+        sweeper.args(["-c", SWEEP, "sh"]).arg(&path).current_dir("/").process_group(0).stdin(Stdio::piped());
+        let folder = Self { sweeper: sweeper.spawn().context("starting sh")?, path };
+        if is_root() {
+            run(Command::new("chown").arg(format!("{user}:")).arg(folder.path()))?;
+        }
+        Ok(folder)
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Writes a file that belongs to the server's user and is for it alone.
+    pub(crate) fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let file = self.path.join(name);
+        std::fs::write(&file, text)?;
+        std::fs::set_permissions(&file, Permissions::from_mode(0o600))?;
+        let owner = std::fs::metadata(&self.path)?;
+        std::os::unix::fs::chown(&file, Some(owner.uid()), Some(owner.gid()))?;
+        Ok(file)
+    }
+
+    /// Something to hold as long as the folder is needed.
+    fn held(&self) -> Result<OwnedFd> {
+        let pipe = self.sweeper.stdin.as_ref().context("it is taken by drop alone")?;
+        Ok(std::os::fd::AsFd::as_fd(pipe).try_clone_to_owned()?)
     }
 }
 
@@ -122,51 +164,18 @@ impl Drop for Folder {
     }
 }
 
-/// A port that nobody listens on at this moment.
-pub(crate) fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
-}
-
-/// Whether somebody listens.
-pub(crate) fn listens(port: u16) -> bool {
-    TcpStream::connect(("127.0.0.1", port)).is_ok()
-}
-
-/// A command that runs as `user` where we are root.
-pub(crate) fn as_user(user: &str) -> Vec<OsString> {
-    match is_root() {
-        true => {
-            ["setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--"].map(OsString::from).to_vec()
+/// Asks again and again until the answer is yes; `what` is in the error that says it never was.
+pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
+    let began = Instant::now();
+    loop {
+        let answer = is_so();
+        if matches!(answer, Ok(true)) {
+            return Ok(());
         }
-        false => Vec::new(),
+        if began.elapsed() > START_WITHIN {
+            answer.with_context(|| format!("waited in vain until {what}"))?;
+            bail!("waited in vain until {what}");
+        }
+        std::thread::sleep(ASK_AGAIN);
     }
-}
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-/// Runs a command to its end; its output is in the error if it fails.
-pub(crate) fn run(command: &mut Command) -> Result<String> {
-    let shown = format!("{command:?}");
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {shown}"))?;
-    if !output.status.success() {
-        bail!("{shown} failed: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// The words of a command.
-pub(crate) fn words<const N: usize>(words: [&str; N]) -> Vec<OsString> {
-    words.map(OsString::from).to_vec()
-}
-
-/// A command of a Debian package, wherever it lies; an error names the package.
-pub(crate) fn installed(command: &str, package: &str, folders: &[&str]) -> Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(&path);
-    let found = folders.iter().map(PathBuf::from).chain(on_path).map(|folder| folder.join(command));
-    found.into_iter().find(|file| file.is_file()).with_context(|| {
-        format!("`{command}` is not installed: run `cargo xtask test`, or `apt-get install {package}`")
-    })
 }
