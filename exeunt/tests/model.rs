@@ -8,7 +8,7 @@ mod common;
 use std::time::Duration;
 
 use exeunt::session::{Client, Parts};
-use exeunt::store::{Created, DEFAULT_NEAR_BYTES, Store};
+use exeunt::store::{Created, DEFAULT_NEAR_BYTES, Store, StoreError};
 use exeunt::{Data, MemoryStore, Near, Record, SessionId, Timestamp, UserId, Verifier};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -91,12 +91,11 @@ fn record(session: i64, user: i64, secret: u8, lives: u8, now: Timestamp) -> Rec
 }
 
 /// Takes one step and notes what the store answered. Records stand beside the text, which shows no secret.
-async fn take(store: &dyn Store, step: &Step, now: Timestamp) -> (String, Vec<Parts>) {
-    let answered = "the store answers";
+async fn take(store: &dyn Store, step: &Step, now: Timestamp) -> Result<(String, Vec<Parts>), StoreError> {
     let text = match *step {
         Step::Create { session, user, secret, minutes, limit } => {
             let record = record(session, user, secret, minutes, now);
-            let mut created = store.create(&record, limit).await.expect(answered);
+            let mut created = store.create(&record, limit).await?;
             if let Created::Yes { ended } = &mut created {
                 ended.sort();
             }
@@ -105,36 +104,36 @@ async fn take(store: &dyn Store, step: &Step, now: Timestamp) -> (String, Vec<Pa
         Step::Renew { session, old, new, minutes: lives } => {
             let (id, old, new) = (id(session), verifier(old), verifier(new));
             let renewed = store.renew(&id, &old, &new, now, now.plus(minutes(lives))).await;
-            format!("{:?}", renewed.expect(answered))
+            format!("{:?}", renewed?)
         }
         Step::Save { session, secret, revision, value } => {
             let (id, secret, data) = (id(session), verifier(secret), data(value));
-            format!("{:?}", store.save(&id, &secret, revision, &data, now).await.expect(answered))
+            format!("{:?}", store.save(&id, &secret, revision, &data, now).await?)
         }
         Step::Touch { session, secret, back, minutes: lives } => {
             // A node whose clock is a little behind.
             let seen = Timestamp::from_micros(now.as_micros() - i64::from(back) * 1_000_000);
             let (id, secret) = (id(session), verifier(secret));
-            let touched = store.touch(&id, &secret, seen, seen.plus(minutes(lives))).await.expect(answered);
-            store.ping().await.expect(answered);
+            let touched = store.touch(&id, &secret, seen, seen.plus(minutes(lives))).await?;
+            store.ping().await?;
             format!("{touched:?}")
         }
-        Step::Destroy { session } => format!("{:?}", store.destroy(&id(session)).await.expect(answered)),
+        Step::Destroy { session } => format!("{:?}", store.destroy(&id(session)).await?),
         Step::DestroyAll { user, except } => {
             let except = except.map(id);
-            let mut ended = store.destroy_all(&UserId::from(user), except.as_ref()).await.expect(answered);
+            let mut ended = store.destroy_all(&UserId::from(user), except.as_ref()).await?;
             ended.sort();
             format!("{ended:?}")
         }
         Step::Walk { after, limit } => {
-            let found = store.walk(after.map(id).as_ref(), limit, now).await.expect(answered);
-            return (String::new(), parts(found));
+            let found = store.walk(after.map(id).as_ref(), limit, now).await?;
+            return Ok((String::new(), parts(found)));
         }
         Step::Purge { limit } => {
             // How far one step goes is the store's own affair; what all of them end is not.
             let (mut ended, mut after) = (Vec::new(), None);
             loop {
-                let purged = store.purge(after.as_ref(), limit, now).await.expect(answered);
+                let purged = store.purge(after.as_ref(), limit, now).await?;
                 ended.extend(purged.ended);
                 after = purged.next;
                 if after.is_none() {
@@ -146,7 +145,7 @@ async fn take(store: &dyn Store, step: &Step, now: Timestamp) -> (String, Vec<Pa
         }
         Step::Wait { .. } => String::new(),
     };
-    (text, Vec::new())
+    Ok((text, Vec::new()))
 }
 
 fn parts(records: Vec<Record>) -> Vec<Parts> {
@@ -174,22 +173,30 @@ async fn shown(store: &dyn Store, now: Timestamp) -> Vec<Vec<Parts>> {
 /// Lives through a history on a store and on the memory store at once.
 fn compare(store: &dyn Store, history: &[Step]) -> Result<(), TestCaseError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(compare_from(START, store, history))
+}
+
+async fn compare_from(start: Timestamp, store: &dyn Store, history: &[Step]) -> Result<(), TestCaseError> {
     let reference = MemoryStore::new();
-    let mut now = START;
-    runtime.block_on(async {
-        for (number, step) in history.iter().enumerate() {
-            // Between two steps a little time goes by, so that no two sessions were seen at the same instant.
-            now = now.plus(Duration::from_micros(1_001));
-            if let Step::Wait { minutes: waited } = step {
-                now = now.plus(minutes(*waited));
-            }
-            let expected = take(&reference, step, now).await;
-            prop_assert_eq!(take(store, step, now).await, expected, "step {}: {:?}", number, step);
-            let expected = shown(&reference, now).await;
-            prop_assert_eq!(shown(store, now).await, expected, "after step {}: {:?}", number, step);
-        }
-        Ok(())
-    })
+    let mut now = start;
+    for (number, step) in history.iter().enumerate() {
+        now = after(step, now);
+        let expected = take(&reference, step, now).await.expect("memory answers");
+        let answer = take(store, step, now).await.expect("the store answers");
+        prop_assert_eq!(answer, expected, "step {}: {:?}", number, step);
+        let expected = shown(&reference, now).await;
+        prop_assert_eq!(shown(store, now).await, expected, "after step {}: {:?}", number, step);
+    }
+    Ok(())
+}
+
+/// Between two steps a little time goes by, so that no two sessions were seen at the same instant.
+fn after(step: &Step, now: Timestamp) -> Timestamp {
+    let now = now.plus(Duration::from_micros(1_001));
+    match step {
+        Step::Wait { minutes: waited } => now.plus(minutes(*waited)),
+        _ => now,
+    }
 }
 
 fn histories(cases: u32) -> ProptestConfig {
@@ -233,5 +240,120 @@ mod sqlite {
                 compare(&Near::new(store, bytes), &history)?;
             }
         }
+    }
+}
+
+#[cfg(feature = "redis")]
+mod redis {
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::SystemTime;
+
+    use exeunt::store::redis::RedisStore;
+    use services::{Cluster, Redis};
+
+    use super::*;
+    use crate::common::proxy::Proxy;
+
+    static SERVER: LazyLock<Redis> = LazyLock::new(|| Redis::start(&[]).expect("a server starts"));
+    static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&[]).expect("a cluster starts"));
+
+    // Redis frees what expired an hour ago by its own clock.
+    #[expect(clippy::disallowed_methods, reason = "Redis has a clock of its own")]
+    fn start() -> Timestamp {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970");
+        START.plus(since_1970.saturating_sub(Duration::from_secs(START.as_secs().unsigned_abs())))
+    }
+
+    async fn fresh(url: &str) -> RedisStore {
+        static HISTORIES: AtomicUsize = AtomicUsize::new(0);
+        let sign = if url.contains('?') { '&' } else { '?' };
+        let history = HISTORIES.fetch_add(1, Ordering::Relaxed);
+        let url = format!("{url}{sign}prefix=history{history}:&deadline=10s");
+        RedisStore::connect(&url).await.expect("the server answers")
+    }
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        runtime.expect("a runtime").block_on(future)
+    }
+
+    proptest! {
+        #![proptest_config(histories(100))]
+
+        #[test]
+        fn redis_tells_what_the_memory_store_tells(history in vec(step(), 1..60)) {
+            block_on(async { compare_from(start(), &fresh(&SERVER.url()).await, &history).await })?;
+        }
+
+        #[test]
+        fn a_cluster_tells_what_the_memory_store_tells(history in vec(step(), 1..60)) {
+            block_on(async { compare_from(start(), &fresh(&CLUSTER.url()).await, &history).await })?;
+        }
+
+        #[test]
+        fn what_redis_answered_stays_true_however_connections_are_cut(
+            history in vec((step(), proptest::option::of((0..8_u8, any::<bool>()))), 1..60)
+        ) {
+            block_on(async {
+                let proxy = Proxy::to(SERVER.port()).await;
+                let store = fresh(&format!("redis://127.0.0.1:{}", proxy.port())).await;
+                live_through_cuts(&store, &proxy, &history).await
+            })?;
+        }
+    }
+
+    /// A step that is answered did what memory does. Of one that is not, each session is as it was or as it would be;
+    /// from then on what is seen counts.
+    async fn live_through_cuts(
+        store: &RedisStore,
+        proxy: &Proxy,
+        history: &[(Step, Option<(u8, bool)>)],
+    ) -> Result<(), TestCaseError> {
+        let mut reference = MemoryStore::new();
+        let mut now = start();
+        for (number, (step, cut)) in history.iter().enumerate() {
+            now = after(step, now);
+            let before = stored(&reference).await;
+            let expected = take(&reference, step, now).await.expect("memory answers");
+            if let Some((after, answered)) = cut {
+                proxy.cut(*after, *answered);
+            }
+            let answer = take(store, step, now).await;
+            proxy.pass();
+            match answer {
+                Ok(answer) => prop_assert_eq!(answer, expected, "step {}: {:?}", number, step),
+                Err(_) => {
+                    prop_assert!(cut.is_some(), "step {}: {:?} had no answer", number, step);
+                    let (would_be, seen) = (stored(&reference).await, stored(store).await);
+                    for (seen, (before, would_be)) in seen.iter().zip(before.iter().zip(&would_be)) {
+                        prop_assert!(seen == before || seen == would_be, "step {}: {:?}", number, step);
+                    }
+                    reference = memory_of(seen.into_iter().flatten()).await;
+                }
+            }
+            let expected = shown(&reference, now).await;
+            prop_assert_eq!(shown(store, now).await, expected, "after step {}: {:?}", number, step);
+        }
+        Ok(())
+    }
+
+    /// All that is kept, expired or not: a clock that is far behind sees it.
+    async fn stored(store: &dyn Store) -> Vec<Option<Parts>> {
+        let mut stored = Vec::new();
+        for session in 0..SESSIONS {
+            let found = store.load(&id(session), Timestamp::default()).await.expect("nothing is cut now");
+            stored.push(found.map(|record| Record::clone(&record).into_parts()));
+        }
+        stored
+    }
+
+    async fn memory_of(records: impl Iterator<Item = Parts>) -> MemoryStore {
+        let memory = MemoryStore::new();
+        for parts in records {
+            let created = memory.create(&Record::restore(parts), usize::MAX).await;
+            assert_eq!(created.expect("memory answers"), Created::Yes { ended: vec![] });
+        }
+        memory
     }
 }

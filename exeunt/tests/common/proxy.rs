@@ -9,7 +9,7 @@ use tokio::sync::{Notify, oneshot};
 
 /// Listens on a port of its own. Its server gets every request but for those that the plan speaks of.
 #[derive(Debug)]
-pub struct Proxy {
+pub(crate) struct Proxy {
     port: u16,
     plan: Arc<Mutex<Plan>>,
 }
@@ -27,26 +27,26 @@ enum Plan {
 
 /// A request that waits, or will.
 #[derive(Debug)]
-pub struct Held {
+pub(crate) struct Held {
     reached: oneshot::Receiver<()>,
     go_on: Arc<Notify>,
 }
 
 impl Held {
     /// Until the request has come.
-    pub async fn reached(&mut self) {
+    pub(crate) async fn reached(&mut self) {
         (&mut self.reached).await.expect("the proxy runs");
     }
 
     /// Lets it through.
-    pub fn go_on(self) {
+    pub(crate) fn go_on(self) {
         self.go_on.notify_one();
     }
 }
 
 impl Proxy {
     /// In front of a server on loopback.
-    pub async fn to(server: u16) -> Self {
+    pub(crate) async fn to(server: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let port = listener.local_addr().expect("it listens").port();
         let plan = Arc::new(Mutex::new(Plan::Pass));
@@ -60,22 +60,22 @@ impl Proxy {
     }
 
     /// Where it listens.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// Cuts the connection at the request after so many others: before the server gets it, or before it is answered.
-    pub fn cut(&self, after: u8, answered: bool) {
+    pub(crate) fn cut(&self, after: u8, answered: bool) {
         *self.plan.lock().expect("no test panics here") = Plan::Cut { after, answered };
     }
 
     /// Cuts nothing any more.
-    pub fn pass(&self) {
+    pub(crate) fn pass(&self) {
         *self.plan.lock().expect("no test panics here") = Plan::Pass;
     }
 
     /// Holds up the next request that has this word in it.
-    pub fn hold(&self, word: &'static str) -> Held {
+    pub(crate) fn hold(&self, word: &'static str) -> Held {
         let (reached, has_reached) = oneshot::channel();
         let go_on = Arc::new(Notify::new());
         let plan = Plan::Hold { word, reached, go_on: Arc::clone(&go_on) };
@@ -144,9 +144,9 @@ async fn carry(client: TcpStream, server: u16, plan: Arc<Mutex<Plan>>) {
     }
 }
 
-/// The server has done it once it answers.
+/// The server has done it, and all before it, once it has seen the end of the connection.
 async fn unanswered(answers: &mut OwnedReadHalf, to_server: &mut OwnedWriteHalf, request: &[u8]) {
-    if to_server.write_all(request).await.is_ok() {
-        let _ = answers.read(&mut [0; 64]).await;
+    if to_server.write_all(request).await.is_ok() && to_server.shutdown().await.is_ok() {
+        while answers.read(&mut [0; 1_024]).await.is_ok_and(|read| read > 0) {}
     }
 }

@@ -121,8 +121,8 @@ async fn two_prefixes_share_a_server_and_see_nothing_of_each_other() {
     let one = connected(&format!("{}?prefix=a*:", server.url())).await;
     let other = connected(&format!("{}?prefix=ab:", server.url())).await;
     let (mine, theirs) = (created(&one, 1).await, created(&other, 1).await);
-    assert_eq!(one.walk(None, 10, now()).await.unwrap(), [mine.clone()]);
-    assert_eq!(other.walk(None, 10, now()).await.unwrap(), [theirs.clone()]);
+    assert_eq!(one.walk(None, 10, now()).await.unwrap(), std::slice::from_ref(&mine));
+    assert_eq!(other.walk(None, 10, now()).await.unwrap(), std::slice::from_ref(&theirs));
     assert_eq!(one.destroy_all(&user(1), None).await.unwrap(), [mine.id()]);
     assert!(lives(&other, &theirs).await);
 }

