@@ -90,8 +90,15 @@ fn record(session: i64, user: i64, secret: u8, lives: u8, now: Timestamp) -> Rec
     })
 }
 
-/// Takes one step and notes what the store answered. Records stand beside the text, which shows no secret.
-async fn take(store: &dyn Store, step: &Step, now: Timestamp) -> Result<(String, Vec<Parts>), StoreError> {
+/// What a store answered. Records stand beside the text, which shows no secret.
+type Answer = (String, Vec<Parts>);
+
+async fn take(store: &dyn Store, step: &Step, now: Timestamp) -> Answer {
+    try_take(store, step, now).await.expect("the store answers")
+}
+
+/// Takes one step and notes what the store answered.
+async fn try_take(store: &dyn Store, step: &Step, now: Timestamp) -> Result<Answer, StoreError> {
     let text = match *step {
         Step::Create { session, user, secret, minutes, limit } => {
             let record = record(session, user, secret, minutes, now);
@@ -172,18 +179,20 @@ async fn shown(store: &dyn Store, now: Timestamp) -> Vec<Vec<Parts>> {
 
 /// Lives through a history on a store and on the memory store at once.
 fn compare(store: &dyn Store, history: &[Step]) -> Result<(), TestCaseError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(compare_from(START, store, history))
+    runtime().block_on(live_through(START, store, history))
 }
 
-async fn compare_from(start: Timestamp, store: &dyn Store, history: &[Step]) -> Result<(), TestCaseError> {
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+async fn live_through(start: Timestamp, store: &dyn Store, history: &[Step]) -> Result<(), TestCaseError> {
     let reference = MemoryStore::new();
     let mut now = start;
     for (number, step) in history.iter().enumerate() {
-        now = after(step, now);
-        let expected = take(&reference, step, now).await.expect("memory answers");
-        let answer = take(store, step, now).await.expect("the store answers");
-        prop_assert_eq!(answer, expected, "step {}: {:?}", number, step);
+        now = later(now, step);
+        let expected = take(&reference, step, now).await;
+        prop_assert_eq!(take(store, step, now).await, expected, "step {}: {:?}", number, step);
         let expected = shown(&reference, now).await;
         prop_assert_eq!(shown(store, now).await, expected, "after step {}: {:?}", number, step);
     }
@@ -191,12 +200,9 @@ async fn compare_from(start: Timestamp, store: &dyn Store, history: &[Step]) -> 
 }
 
 /// Between two steps a little time goes by, so that no two sessions were seen at the same instant.
-fn after(step: &Step, now: Timestamp) -> Timestamp {
+fn later(now: Timestamp, step: &Step) -> Timestamp {
     let now = now.plus(Duration::from_micros(1_001));
-    match step {
-        Step::Wait { minutes: waited } => now.plus(minutes(*waited)),
-        _ => now,
-    }
+    if let Step::Wait { minutes: waited } = step { now.plus(minutes(*waited)) } else { now }
 }
 
 fn histories(cases: u32) -> ProptestConfig {
@@ -243,6 +249,128 @@ mod sqlite {
     }
 }
 
+#[cfg(feature = "postgres")]
+#[path = "common/postgres.rs"]
+mod postgres_server;
+
+#[cfg(feature = "postgres")]
+#[path = "common/proxy.rs"]
+mod proxy;
+
+#[cfg(feature = "postgres")]
+mod postgres {
+    use exeunt::store::postgres::PostgresStore;
+
+    use super::postgres_server::{fresh, server};
+    use super::proxy::{Cut, Proxy};
+    use super::*;
+
+    proptest! {
+        #![proptest_config(histories(24))]
+
+        #[test]
+        fn postgres_tells_what_the_memory_store_tells(history in vec(step(), 1..60)) {
+            runtime().block_on(async {
+                let store = PostgresStore::connect(&fresh("")).await.expect("the server lets us in");
+                live_through(START, &store, &history).await
+            })?;
+        }
+
+        #[test]
+        fn whatever_postgres_answered_stays_true_however_its_connections_are_cut(
+            history in vec((step(), cut()), 1..60),
+        ) {
+            // R05
+            runtime().block_on(live_through_cuts(&history))?;
+        }
+    }
+
+    fn cut() -> impl Strategy<Value = Option<Cut>> {
+        prop_oneof![7 => Just(None), 1 => Just(Some(Cut::Before)), 1 => Just(Some(Cut::During)), 1 => Just(Some(Cut::After))]
+    }
+
+    /// One course of events that explains every answer so far.
+    struct Course {
+        steps: Vec<(Step, Timestamp)>,
+        store: MemoryStore,
+    }
+
+    impl Course {
+        async fn of(steps: Vec<(Step, Timestamp)>) -> Self {
+            let store = MemoryStore::new();
+            for (step, now) in &steps {
+                take(&store, step, *now).await;
+            }
+            Self { steps, store }
+        }
+    }
+
+    /// An error leaves two courses: the step happened, or it did not. At each answer one at least has to agree.
+    async fn live_through_cuts(history: &[(Step, Option<Cut>)]) -> Result<(), TestCaseError> {
+        let proxy = Proxy::to(server().port()).await;
+        let by_proxy = format!(":{}/", proxy.port());
+        let url = fresh("").replace(&format!(":{}/", server().port()), &by_proxy);
+        let store = PostgresStore::connect(&url).await.expect("the server lets us in");
+        let mut courses = vec![Course::of(Vec::new()).await];
+        let mut now = START;
+        for (number, (step, cut)) in history.iter().enumerate() {
+            now = later(now, step);
+            // One call that is cut in the middle is one step; several calls would be several.
+            let step = match step {
+                Step::Purge { .. } => &Step::Purge { limit: 1_000 },
+                step => step,
+            };
+            if let Some(cut) = cut {
+                proxy.cut(*cut);
+            }
+            let answer = try_take(&store, step, now).await;
+            proxy.spare();
+            let mut agreeing = Vec::new();
+            for mut course in courses {
+                let mut taken = course.steps.clone();
+                taken.push((step.clone(), now));
+                match &answer {
+                    Err(_) => {
+                        agreeing.push(Course::of(taken).await);
+                        agreeing.push(course);
+                    }
+                    Ok(answer) if *answer == take(&course.store, step, now).await => {
+                        course.steps = taken;
+                        agreeing.push(course);
+                    }
+                    Ok(_) => (),
+                }
+            }
+            prop_assert!(!agreeing.is_empty(), "step {number}: {step:?} got {answer:?}");
+            if answer.is_err() {
+                settle(&store).await;
+            }
+            let shown_now = shown(&store, now).await;
+            courses = Vec::new();
+            for course in agreeing {
+                if shown(&course.store, now).await == shown_now {
+                    courses.push(course);
+                }
+            }
+            prop_assert!(!courses.is_empty(), "after step {number}: {step:?} ({cut:?}): {shown_now:?}");
+            // What agrees in all that is shown, and in what is hidden, is the same: a few are enough to go on with.
+            courses.dedup_by_key(|course| course.steps.len());
+        }
+        Ok(())
+    }
+
+    /// Until nothing that was cut off is still under way, and the store answers again: at its second try at the latest.
+    async fn settle(store: &PostgresStore) {
+        let busy = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND backend_type = 'client backend' \
+                    AND pid <> pg_backend_pid()";
+        // The other test of this program uses the same server: it, too, comes to rest again and again.
+        while server().psql("postgres", busy).expect("the server answers").trim() != "0" {}
+        if store.ping().await.is_err() {
+            store.ping().await.expect("it answers again");
+        }
+    }
+}
+
 #[cfg(feature = "redis")]
 mod redis {
     use std::sync::LazyLock;
@@ -253,7 +381,7 @@ mod redis {
     use services::{Cluster, Redis};
 
     use super::*;
-    use crate::common::proxy::Proxy;
+    use crate::common::gate::Gate;
 
     static SERVER: LazyLock<Redis> = LazyLock::new(|| Redis::start(&[]).expect("a server starts"));
     static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&[]).expect("a cluster starts"));
@@ -273,9 +401,9 @@ mod redis {
         RedisStore::connect(&url).await.expect("the server answers")
     }
 
-    fn block_on<T>(future: impl Future<Output = T>) -> T {
+    fn threads() -> tokio::runtime::Runtime {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        runtime.expect("a runtime").block_on(future)
+        runtime.expect("a runtime")
     }
 
     proptest! {
@@ -283,22 +411,22 @@ mod redis {
 
         #[test]
         fn redis_tells_what_the_memory_store_tells(history in vec(step(), 1..60)) {
-            block_on(async { compare_from(start(), &fresh(&SERVER.url()).await, &history).await })?;
+            threads().block_on(async { live_through(start(), &fresh(&SERVER.url()).await, &history).await })?;
         }
 
         #[test]
         fn a_cluster_tells_what_the_memory_store_tells(history in vec(step(), 1..60)) {
-            block_on(async { compare_from(start(), &fresh(&CLUSTER.url()).await, &history).await })?;
+            threads().block_on(async { live_through(start(), &fresh(&CLUSTER.url()).await, &history).await })?;
         }
 
         #[test]
         fn what_redis_answered_stays_true_however_connections_are_cut(
             history in vec((step(), proptest::option::of((0..8_u8, any::<bool>()))), 1..60)
         ) {
-            block_on(async {
-                let proxy = Proxy::to(SERVER.port()).await;
-                let store = fresh(&format!("redis://127.0.0.1:{}", proxy.port())).await;
-                live_through_cuts(&store, &proxy, &history).await
+            threads().block_on(async {
+                let gate = Gate::to(SERVER.port()).await;
+                let store = fresh(&format!("redis://127.0.0.1:{}", gate.port())).await;
+                live_through_cuts(&store, &gate, &history).await
             })?;
         }
     }
@@ -307,20 +435,20 @@ mod redis {
     /// from then on what is seen counts.
     async fn live_through_cuts(
         store: &RedisStore,
-        proxy: &Proxy,
+        gate: &Gate,
         history: &[(Step, Option<(u8, bool)>)],
     ) -> Result<(), TestCaseError> {
         let mut reference = MemoryStore::new();
         let mut now = start();
         for (number, (step, cut)) in history.iter().enumerate() {
-            now = after(step, now);
+            now = later(now, step);
             let before = stored(&reference).await;
-            let expected = take(&reference, step, now).await.expect("memory answers");
+            let expected = take(&reference, step, now).await;
             if let Some((after, answered)) = cut {
-                proxy.cut(*after, *answered);
+                gate.cut(*after, *answered);
             }
-            let answer = take(store, step, now).await;
-            proxy.pass();
+            let answer = try_take(store, step, now).await;
+            gate.pass();
             match answer {
                 Ok(answer) => prop_assert_eq!(answer, expected, "step {}: {:?}", number, step),
                 Err(_) => {

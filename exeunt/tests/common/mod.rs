@@ -3,4 +3,4 @@
 pub(crate) mod announcing;
 #[cfg(feature = "redis")]
 #[expect(dead_code, reason = "each of the tests uses a part of it")]
-pub(crate) mod proxy;
+pub(crate) mod gate;

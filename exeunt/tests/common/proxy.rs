@@ -1,62 +1,47 @@
-//! A way to the server that cuts connections, or holds a request up, just where a test wants it.
+//! A way to a server that can be cut in the middle of a conversation.
 
-use std::sync::{Arc, Mutex};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, oneshot};
 
-/// Listens on a port of its own. Its server gets every request but for those that the plan speaks of.
-#[derive(Debug)]
+/// What happens to the next thing that a client says. Everything after it is as ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// The server does not hear it.
+    Before = 1,
+    /// The server hears it; nobody waits for the answer.
+    During = 2,
+    /// The server answers; the client does not hear that.
+    After = 3,
+}
+
+/// Passes connections on to a server, on the runtime that made it.
 pub(crate) struct Proxy {
+    next: Arc<AtomicU8>,
     port: u16,
-    plan: Arc<Mutex<Plan>>,
-}
-
-#[derive(Debug, Default)]
-enum Plan {
-    #[default]
-    Pass,
-    /// After so many requests more, the connection is cut: before the server gets the next one, or before the client
-    /// gets the answer to it.
-    Cut { after: u8, answered: bool },
-    /// The next request with this word waits.
-    Hold { word: &'static str, reached: oneshot::Sender<()>, go_on: Arc<Notify> },
-}
-
-/// A request that waits, or will.
-#[derive(Debug)]
-pub(crate) struct Held {
-    reached: oneshot::Receiver<()>,
-    go_on: Arc<Notify>,
-}
-
-impl Held {
-    /// Until the request has come.
-    pub(crate) async fn reached(&mut self) {
-        (&mut self.reached).await.expect("the proxy runs");
-    }
-
-    /// Lets it through.
-    pub(crate) fn go_on(self) {
-        self.go_on.notify_one();
-    }
 }
 
 impl Proxy {
-    /// In front of a server on loopback.
-    pub(crate) async fn to(server: u16) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
-        let port = listener.local_addr().expect("it listens").port();
-        let plan = Arc::new(Mutex::new(Plan::Pass));
-        let shared = Arc::clone(&plan);
+    pub(crate) async fn to(port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
+        let next = Arc::new(AtomicU8::new(0));
+        let proxy =
+            Self { next: Arc::clone(&next), port: listener.local_addr().expect("it is bound").port() };
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, server, Arc::clone(&shared)));
+                let next = Arc::clone(&next);
+                tokio::spawn(async move {
+                    // Either end may be gone at any time: that is what this is for.
+                    if let Ok(server) = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).await {
+                        let _ = pass(client, server, &next).await;
+                    }
+                });
             }
         });
-        Self { port, plan }
+        proxy
     }
 
     /// Where it listens.
@@ -64,89 +49,42 @@ impl Proxy {
         self.port
     }
 
-    /// Cuts the connection at the request after so many others: before the server gets it, or before it is answered.
-    pub(crate) fn cut(&self, after: u8, answered: bool) {
-        *self.plan.lock().expect("no test panics here") = Plan::Cut { after, answered };
+    /// Cuts the connection over which the next thing is said.
+    pub(crate) fn cut(&self, cut: Cut) {
+        self.next.store(cut as u8, Ordering::SeqCst);
     }
 
-    /// Cuts nothing any more.
-    pub(crate) fn pass(&self) {
-        *self.plan.lock().expect("no test panics here") = Plan::Pass;
-    }
-
-    /// Holds up the next request that has this word in it.
-    pub(crate) fn hold(&self, word: &'static str) -> Held {
-        let (reached, has_reached) = oneshot::channel();
-        let go_on = Arc::new(Notify::new());
-        let plan = Plan::Hold { word, reached, go_on: Arc::clone(&go_on) };
-        *self.plan.lock().expect("no test panics here") = plan;
-        Held { reached: has_reached, go_on }
+    /// Cuts nothing after all.
+    pub(crate) fn spare(&self) {
+        self.next.store(0, Ordering::SeqCst);
     }
 }
 
-enum Next {
-    Pass,
-    CutNow,
-    CutUnanswered,
-    Wait(oneshot::Sender<()>, Arc<Notify>),
-}
-
-fn next(plan: &Mutex<Plan>, request: &[u8]) -> Next {
-    let mut plan = plan.lock().expect("no test panics here");
-    match std::mem::take(&mut *plan) {
-        Plan::Pass => Next::Pass,
-        Plan::Cut { after: 0, answered: true } => Next::CutUnanswered,
-        Plan::Cut { after: 0, answered: false } => Next::CutNow,
-        Plan::Cut { after, answered } => {
-            *plan = Plan::Cut { after: after - 1, answered };
-            Next::Pass
-        }
-        Plan::Hold { word, reached, go_on } => {
-            match request.windows(word.len()).any(|part| part == word.as_bytes()) {
-                true => Next::Wait(reached, go_on),
-                false => {
-                    *plan = Plan::Hold { word, reached, go_on };
-                    Next::Pass
-                }
-            }
-        }
-    }
-}
-
-/// Whoever uses this sends one request at a time, so that what comes at once is one, whole.
-async fn carry(client: TcpStream, server: u16, plan: Arc<Mutex<Plan>>) {
-    let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await else { return };
-    client.set_nodelay(true).expect("a socket");
-    server.set_nodelay(true).expect("a socket");
-    let (mut requests, mut to_client) = client.into_split();
-    let (mut answers, mut to_server) = server.into_split();
-    let (mut request, mut answer) = (vec![0; 256 * 1024], vec![0; 256 * 1024]);
+async fn pass(mut client: TcpStream, mut server: TcpStream, next: &AtomicU8) -> std::io::Result<()> {
+    let (mut said, mut answered) = ([0; 16 * 1024], [0; 16 * 1024]);
     loop {
         tokio::select! {
-            read = requests.read(&mut request) => {
-                let Some(request) = read.ok().filter(|read| *read > 0).and_then(|read| request.get(..read)) else { return };
-                match next(&plan, request) {
-                    Next::Pass => (),
-                    Next::CutNow => return,
-                    Next::CutUnanswered => return unanswered(&mut answers, &mut to_server, request).await,
-                    Next::Wait(reached, go_on) => {
-                        reached.send(()).expect("the test waits for it");
-                        go_on.notified().await;
-                    }
+            length = client.read(&mut said) => {
+                let length = length?;
+                let cut = if length == 0 { Cut::Before as u8 } else { next.swap(0, Ordering::SeqCst) };
+                if cut == Cut::Before as u8 {
+                    return Ok(());
                 }
-                if to_server.write_all(request).await.is_err() { return }
+                server.write_all(&said[..length]).await?;
+                if cut == Cut::After as u8 {
+                    server.read(&mut answered).await?;
+                }
+                if cut != 0 {
+                    return Ok(());
+                }
             }
-            read = answers.read(&mut answer) => {
-                let Some(answer) = read.ok().filter(|read| *read > 0).and_then(|read| answer.get(..read)) else { return };
-                if to_client.write_all(answer).await.is_err() { return }
+            length = server.read(&mut answered) => {
+                let length = length?;
+                if length == 0 {
+                    return Ok(());
+                }
+                client.write_all(&answered[..length]).await?;
             }
         }
-    }
-}
-
-/// The server has done it, and all before it, once it has seen the end of the connection.
-async fn unanswered(answers: &mut OwnedReadHalf, to_server: &mut OwnedWriteHalf, request: &[u8]) {
-    if to_server.write_all(request).await.is_ok() && to_server.shutdown().await.is_ok() {
-        while answers.read(&mut [0; 1_024]).await.is_ok_and(|read| read > 0) {}
     }
 }

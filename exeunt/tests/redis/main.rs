@@ -2,9 +2,9 @@
 #![cfg(feature = "redis")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
-#[path = "../common/proxy.rs"]
+#[path = "../common/gate.rs"]
 #[expect(dead_code, reason = "each of the tests uses a part of it")]
-mod proxy;
+mod gate;
 
 mod address;
 mod cost;

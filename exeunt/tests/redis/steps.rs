@@ -3,11 +3,11 @@
 use services::Redis;
 
 use super::*;
-use crate::proxy::Proxy;
+use crate::gate::Gate;
 
-async fn behind(server: &Redis) -> (RedisStore, Proxy) {
-    let proxy = Proxy::to(server.port()).await;
-    (connected(&format!("redis://127.0.0.1:{}?deadline=10s", proxy.port())).await, proxy)
+async fn behind(server: &Redis) -> (RedisStore, Gate) {
+    let gate = Gate::to(server.port()).await;
+    (connected(&format!("redis://127.0.0.1:{}?deadline=10s", gate.port())).await, gate)
 }
 
 fn members(server: &Redis) -> Vec<i64> {
@@ -19,10 +19,10 @@ fn members(server: &Redis) -> Vec<i64> {
 async fn list_and_log_out_everywhere_leave_a_login_on_its_way_alone() {
     // R16: it is in the index, and its session is not there yet.
     let server = Redis::start(&[]).unwrap();
-    let (slow, proxy) = behind(&server).await;
+    let (slow, gate) = behind(&server).await;
     let store = connected(&server.url()).await;
     let login = record(1, now());
-    let mut held = proxy.hold("PXAT");
+    let mut held = gate.hold("PXAT");
     let creating = tokio::spawn({
         let login = login.clone();
         async move { slow.create(&login, 10).await }
@@ -43,10 +43,10 @@ async fn list_and_log_out_everywhere_leave_a_login_on_its_way_alone() {
 async fn a_login_that_loses_its_name_on_the_way_enters_it_again() {
     // R16: between the two an index may be lost, on a server of its own.
     let server = Redis::start(&[]).unwrap();
-    let (slow, proxy) = behind(&server).await;
+    let (slow, gate) = behind(&server).await;
     let store = connected(&server.url()).await;
     let login = record(1, now());
-    let mut held = proxy.hold("PXAT");
+    let mut held = gate.hold("PXAT");
     let creating = tokio::spawn({
         let login = login.clone();
         async move { slow.create(&login, 10).await }
@@ -61,17 +61,17 @@ async fn a_login_that_loses_its_name_on_the_way_enters_it_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn log_out_everywhere_ends_a_login_that_is_there_and_not_yet_acknowledged() {
     let server = Redis::start(&[]).unwrap();
-    let (slow, proxy) = behind(&server).await;
+    let (slow, gate) = behind(&server).await;
     let store = connected(&server.url()).await;
     let login = record(1, now());
     // The second entry: the first one goes by, as it is held only after the session was made.
-    let mut held = proxy.hold("PXAT");
+    let mut held = gate.hold("PXAT");
     let creating = tokio::spawn({
         let login = login.clone();
         async move { slow.create(&login, 10).await }
     });
     held.reached().await;
-    let mut second = proxy.hold("EVALSHA");
+    let mut second = gate.hold("EVALSHA");
     held.go_on();
     second.reached().await;
     assert_eq!(store.destroy_all(&user(1), None).await.unwrap(), [login.id()]);
