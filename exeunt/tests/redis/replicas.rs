@@ -1,5 +1,7 @@
 //! `wait_replicas`: a logout is acknowledged once the replicas have it.
 
+use exeunt::auth::LoginOptions;
+use exeunt::{ErrorKind, Sessions, Token, Users, UsersError, Verified};
 use services::Redis;
 
 use super::*;
@@ -32,6 +34,41 @@ async fn a_logout_that_no_replica_has_could_not_be_done_and_its_retry_waits_too(
     assert_eq!(replica.cli(&["exists", &marker]).unwrap().trim(), "1");
     let ttl: i64 = server.cli(&["pttl", &marker]).unwrap().trim().parse().unwrap();
     assert!((1..=60_000).contains(&ttl));
+}
+
+struct Everybody;
+
+impl Users for Everybody {
+    type Credentials = ();
+
+    async fn verify(&self, (): ()) -> Result<Option<Verified>, UsersError> {
+        Ok(Some(Verified::new(user(1), 0)))
+    }
+
+    async fn is_current(&self, _: &Verified) -> Result<bool, UsersError> {
+        Ok(true)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_logged_out_while_no_replica_has_it() {
+    // R02: the second time there is no session to load any more.
+    let server = Redis::start(&[]).unwrap();
+    let replica = server.start_replica().unwrap();
+    let store = connected(&format!("{}?wait_replicas=1&deadline=300ms", server.url())).await;
+    let sessions = Sessions::new(store);
+    let login = sessions.login(&Everybody, (), LoginOptions::default()).await.unwrap().unwrap();
+    let token = Token::parse(&login.token.expose()).unwrap();
+    let id = login.record.id();
+    replica.pause();
+    for _ in 0..2 {
+        assert_eq!(sessions.logout(&token).await.unwrap_err().kind(), ErrorKind::Store);
+        assert_eq!(sessions.end(&user(1), &id).await.unwrap_err().kind(), ErrorKind::Store);
+        assert_eq!(sessions.logout_all(&user(1), None).await.unwrap_err().kind(), ErrorKind::Store);
+    }
+    replica.go_on();
+    assert!(!until_ok(async || sessions.logout(&token).await).await);
+    assert_eq!(replica.cli(&["exists", &format!("exeunt:s:{id}")]).unwrap().trim(), "0");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,7 +120,7 @@ async fn waiting_for_replicas_holds_up_nobody_else() {
 }
 
 /// A replica that was paused takes a moment; each attempt has the deadline, and there are few.
-async fn until_ok<T>(attempt: impl AsyncFn() -> Result<T, StoreError>) -> T {
+async fn until_ok<T, E: std::fmt::Debug>(attempt: impl AsyncFn() -> Result<T, E>) -> T {
     for _ in 0..20 {
         if let Ok(answer) = attempt().await {
             return answer;
