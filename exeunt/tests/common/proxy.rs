@@ -49,14 +49,9 @@ impl Proxy {
         self.port
     }
 
-    /// Cuts the connection over which the next thing is said.
-    pub(crate) fn cut(&self, cut: Cut) {
-        self.next.store(cut as u8, Ordering::SeqCst);
-    }
-
-    /// Cuts nothing after all.
-    pub(crate) fn spare(&self) {
-        self.next.store(0, Ordering::SeqCst);
+    /// Cuts the connection over which the next thing is said; or, with `None`, no one's after all.
+    pub(crate) fn cut(&self, cut: impl Into<Option<Cut>>) {
+        self.next.store(cut.into().map_or(0, |cut| cut as u8), Ordering::SeqCst);
     }
 }
 

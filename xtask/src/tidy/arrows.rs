@@ -19,6 +19,14 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("http", &["rusqlite"]),
 ];
 
+/// What speaks to a server or a file, and the one store that sees it.
+const DRIVERS: &[(&str, &str)] = &[
+    ("rusqlite", "sqlite"),
+    ("deadpool_postgres", "postgres"),
+    ("tokio_postgres", "postgres"),
+    ("tokio_postgres_rustls", "postgres"),
+];
+
 /// The layers of the server, innermost first. Those that stand in one do not know each other.
 const LAYERS: &[&[&str]] = &[
     &["accounts", "config", "html", "proxy"],
@@ -77,9 +85,9 @@ fn foreign(source: &Source, name: &str) -> Option<String> {
     if crates.contains(&name) {
         return Some(format!("`{own}` never sees the crate `{name}`"));
     }
-    let in_sqlite = source.module.get(1).is_some_and(|store| store == "sqlite");
-    (name == "rusqlite" && own == "store" && !in_sqlite)
-        .then(|| "only `store::sqlite` sees `rusqlite`".to_owned())
+    let (_, alone) = DRIVERS.iter().find(|(driver, _)| *driver == name)?;
+    let its_own = source.module.iter().map(String::as_str).take(2).eq(["store", *alone]);
+    (!its_own).then(|| format!("only `store::{alone}` sees `{name}`"))
 }
 
 fn inward(source: &Source, ring: usize, module: &[String], path: &[String]) -> Option<String> {
@@ -211,6 +219,8 @@ mod tests {
             ("store/a.rs", "use super::MemoryStore;", "must not know its sibling `store::memory`"),
             ("store/a.rs", "use super::sqlite;", "must not know its sibling `store::sqlite`"),
             ("store/a.rs", "use rusqlite::Connection;", "only `store::sqlite` sees `rusqlite`"),
+            ("store/sqlite/b.rs", "use tokio_postgres::Row;", "only `store::postgres` sees `tokio_postgres`"),
+            ("auth/a.rs", "use deadpool_postgres::Pool;", "only `store::postgres` sees `deadpool_postgres`"),
             ("store/sqlite/b.rs", "use crate::store::memory;", "`store::sqlite` must not know its sibling"),
             ("auth/a.rs", "use axum::Router;", "`auth` never sees the crate `axum`"),
             ("auth/a.rs", "use crate::http::cookie;", "must not know `http::cookie`"),
@@ -235,6 +245,7 @@ mod tests {
                 "store/sqlite/b.rs",
                 "use super::c; use super::super::Store; use rusqlite::Connection; use tokio::sync::x;",
             ),
+            ("store/postgres/b.rs", "use deadpool_postgres::Pool; use tokio_postgres::Row;"),
             ("store.rs", "mod memory; pub use self::memory::*;"),
             ("auth/a.rs", "use crate::store::Store; use super::events; use crate::session::Token;"),
             (
