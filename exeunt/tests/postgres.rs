@@ -23,10 +23,10 @@ const LATER: Timestamp = Timestamp::from_secs(1_767_229_200);
 
 fn record(id: i64, user: &str) -> Record {
     Record::restore(Parts {
-        id: SessionId::from_i64(id).unwrap(),
+        id: SessionId::from_i64(id).expect("it is positive"),
         verifier: Verifier::from_bytes([1; 32]),
         previous: None,
-        user: UserId::new(user).unwrap(),
+        user: UserId::new(user).expect("it is short"),
         created_at: NOW,
         authenticated_at: NOW,
         seen_at: NOW,
@@ -53,7 +53,8 @@ async fn foreign(schema: &str) -> tokio_postgres::Client {
 }
 
 async fn client(url: &str) -> tokio_postgres::Client {
-    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    let (client, connection) =
+        tokio_postgres::connect(url, tokio_postgres::NoTls).await.expect("the server answers");
     tokio::spawn(connection);
     client
 }
@@ -63,9 +64,9 @@ async fn somebody_waits(client: &tokio_postgres::Client) {
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
                  AND pg_backend_pid() = ANY (pg_blocking_pids(pid))";
     let waiting = async {
-        while client.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+        while client.query_one(waits, &[]).await.expect("the server answers").get::<_, i64>(0) == 0 {
             // In a transaction the view stays as it was first seen.
-            client.batch_execute("SELECT pg_stat_clear_snapshot()").await.unwrap();
+            client.batch_execute("SELECT pg_stat_clear_snapshot()").await.expect("the server answers");
         }
     };
     tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("somebody waits");
@@ -158,7 +159,7 @@ fn shape(schema: &str) -> String {
          WHERE pronamespace = '{schema}'::regnamespace ORDER BY 1;
          SELECT * FROM {schema}.exeunt_migrations"
     );
-    server().psql("postgres", &sql).unwrap()
+    server().psql("postgres", &sql).expect("the server answers")
 }
 
 #[tokio::test]

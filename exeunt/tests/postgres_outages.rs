@@ -23,10 +23,10 @@ const ANSWERED: Duration = Duration::from_secs(3);
 
 fn record(id: i64) -> Record {
     Record::restore(Parts {
-        id: SessionId::from_i64(id).unwrap(),
+        id: SessionId::from_i64(id).expect("it is positive"),
         verifier: Verifier::from_bytes([1; 32]),
         previous: None,
-        user: UserId::new("alice").unwrap(),
+        user: UserId::new("alice").expect("it is short"),
         created_at: NOW,
         authenticated_at: NOW,
         seen_at: NOW,
@@ -41,7 +41,7 @@ fn record(id: i64) -> Record {
 
 async fn connected(url: &str, further: &str) -> PostgresStore {
     let url = format!("{url}?pool={POOL}&deadline=500ms{further}");
-    PostgresStore::connect(&url).await.unwrap()
+    PostgresStore::connect(&url).await.expect("the server answers")
 }
 
 /// With as many connections as it may have, all of them used.
@@ -51,7 +51,7 @@ async fn warm(store: &PostgresStore) {
         tokio::spawn(async move { database.query("SELECT pg_sleep(0.02)", &[]).await.map(drop) })
     });
     for one in all.collect::<Vec<_>>() {
-        one.await.unwrap().unwrap();
+        one.await.expect("the server answers").expect("the server answers");
     }
 }
 
@@ -114,7 +114,7 @@ async fn serves_again(store: &PostgresStore, kept: &Record) {
 
 async fn kept(store: &PostgresStore) -> Record {
     let kept = record(1);
-    assert_eq!(store.create(&kept, 100).await.unwrap(), Created::Yes { ended: vec![] });
+    assert_eq!(store.create(&kept, 100).await.expect("the server answers"), Created::Yes { ended: vec![] });
     kept
 }
 
@@ -123,7 +123,7 @@ fn backends(server: &Postgres, further: &str) -> usize {
     let sql = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() {further}"
     );
-    server.psql("postgres", &sql).unwrap().trim().parse().unwrap()
+    server.psql("postgres", &sql).expect("the server answers").trim().parse().expect("a number")
 }
 
 #[tokio::test]

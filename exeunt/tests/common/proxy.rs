@@ -65,9 +65,9 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, next: &AtomicU8) -> 
                 if cut == Cut::Before as u8 {
                     return Ok(());
                 }
-                server.write_all(&said[..length]).await?;
+                server.write_all(said.split_at(length).0).await?;
                 if cut == Cut::After as u8 {
-                    server.read(&mut answered).await?;
+                    server.readable().await?;
                 }
                 if cut != 0 {
                     return Ok(());
@@ -78,7 +78,7 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, next: &AtomicU8) -> 
                 if length == 0 {
                     return Ok(());
                 }
-                client.write_all(&answered[..length]).await?;
+                client.write_all(answered.split_at(length).0).await?;
             }
         }
     }

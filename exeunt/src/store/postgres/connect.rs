@@ -24,10 +24,10 @@ use super::url::Target;
 pub(super) fn pool(target: &Target) -> Result<Pool, ConnectError> {
     let hosts = Hosts { configs: target.hosts.clone(), tls: tls(target)? };
     let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_connect(Config::new(), hosts, config);
+    let connections = Manager::from_connect(Config::new(), hosts, config);
     let (pooled, deadline) = (target.pooled, target.deadline);
     let checked = Hook::async_fn(move |client, _| Box::pin(check(client, pooled, deadline)));
-    let pool = Pool::builder(manager).max_size(target.connections).post_create(checked).build();
+    let pool = Pool::builder(connections).max_size(target.connections).post_create(checked).build();
     pool.map_err(|error| ConnectError::BadUrl { reason: error.to_string() })
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{HookError, Object, Pool, PoolError};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -164,18 +164,17 @@ impl Database {
         Err(error)
     }
 
-    /// Runs several statements without parameters, on one connection.
-    pub(super) async fn batch(&self, until: Instant, sql: &str) -> Result<(), DatabaseError> {
+    /// Runs several statements without parameters, on one connection, within another time than the deadline.
+    pub(super) async fn batch(&self, within: Duration, sql: &str) -> Result<(), DatabaseError> {
         let client = self.client(self.until()).await?;
-        let answer = timeout_at(until, client.batch_execute(sql)).await;
-        if !matches!(answer, Ok(Ok(()))) {
-            // It may stand in the middle of a transaction.
-            self.give_up(client);
-        }
-        match answer {
-            Ok(answer) => Ok(answer?),
-            Err(_) => Err(DatabaseError::deadline(self.0.deadline)),
-        }
+        let error = match timeout(within, client.batch_execute(sql)).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error.into(),
+            Err(_) => DatabaseError::deadline(within),
+        };
+        // It may stand in the middle of a transaction.
+        self.give_up(client);
+        Err(error)
     }
 
     async fn run(
