@@ -320,11 +320,9 @@ mod postgres {
                 Step::Purge { .. } => &Step::Purge { limit: 1_000 },
                 step => step,
             };
-            if let Some(cut) = cut {
-                proxy.cut(*cut);
-            }
+            proxy.cut(*cut);
             let answer = try_take(&store, step, now).await;
-            proxy.spare();
+            proxy.cut(None);
             let mut agreeing = Vec::new();
             for mut course in courses {
                 let mut taken = course.steps.clone();
