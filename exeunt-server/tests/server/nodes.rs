@@ -11,8 +11,8 @@ use exeunt_server::engines::Engines;
 use http::Request;
 use tokio::runtime::Runtime;
 
-use crate::common::Kept;
-use crate::support::{Place, Server};
+use crate::common::{Kept, postgres};
+use crate::support::{PASSWORD, Place, Server};
 
 const TIMES: usize = 1_000;
 const BY_THE_PROGRAM: usize = 40;
@@ -162,3 +162,43 @@ on_shared_engines!(
     a_disabled_account_is_out_on_every_node,
     a_session_that_an_administrator_ends_is_over_on_every_node,
 );
+
+#[test]
+fn two_nodes_may_start_at_once_where_nothing_is_yet() {
+    for kept in [Kept::Postgres, Kept::RedisAndPostgres] {
+        let place = Place::new(kept);
+        std::thread::scope(|scope| {
+            let nodes = [scope.spawn(|| place.serve()), scope.spawn(|| place.serve())];
+            for node in nodes {
+                let node = node.join().unwrap();
+                assert_eq!(node.send("GET", "/readyz", &[], "").status, 200);
+            }
+        });
+    }
+}
+
+#[test]
+fn a_role_that_may_make_no_tables_can_serve_once_they_are_there() {
+    let place = Place::with_alice(Kept::Postgres);
+    let schema = place.places.store.rsplit("%3D").next().unwrap();
+    let (role, tables) = (format!("role_of_{schema}"), format!("ALL TABLES IN SCHEMA {schema}"));
+    for sql in [
+        format!("CREATE ROLE {role} LOGIN"),
+        format!("GRANT USAGE ON SCHEMA {schema} TO {role}"),
+        format!("GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO {role}"),
+    ] {
+        postgres().psql("postgres", &sql).unwrap();
+    }
+    let store = place.places.store.replace("//postgres@", &format!("//{role}@"));
+    assert_ne!(store, place.places.store);
+    let place = Place::on(&store, None);
+    let server = place.serve();
+    let (one, two) = (server.login(), server.login());
+    assert_eq!(server.call("DELETE", "/api/auth/logout", &one).body, "Logout successful");
+    assert_eq!(server.call("DELETE", "/api/auth/sessions", &two).status, 200);
+    place.run(["account", "add", "bob", "--password-stdin"], PASSWORD);
+    let bob = server.try_login("bob", PASSWORD).token();
+    place.run(["account", "disable", "bob"], "");
+    assert_eq!(server.me(&bob), 401);
+    place.run(["account", "remove", "bob"], "");
+}

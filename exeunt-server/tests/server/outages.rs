@@ -293,3 +293,48 @@ fn a_stop_is_clean_while_the_engines_are_silent() {
     postgres.go_on().unwrap();
     assert_eq!(place.serve().me(&token), 200);
 }
+
+#[test] // R39
+fn the_password_of_an_engine_is_in_no_log_whatever_happens_to_it() {
+    let mut redis = Redis::start(&[]).unwrap();
+    let mut postgres = Postgres::start(&[]).unwrap();
+    redis.cli(&["ACL", "SETUSER", "app", "on", ">s3cret", "~*", "&*", "+@all"]).unwrap();
+    postgres.psql("postgres", "CREATE ROLE app SUPERUSER LOGIN PASSWORD 's3cret'").unwrap();
+    let with_password = |url: &str| url.replace("//postgres@", "//app:s3cret@");
+    let store = redis.url().replace("//", "//app:s3cret@");
+    let accounts = with_password(&postgres.new_database().unwrap());
+    assert!(store.contains("s3cret") && accounts.contains("s3cret"));
+    let place = Place::with_alice_on(&store, Some(&accounts));
+    let server = place.serve_with(&["--log", "trace"]);
+    let token = server.login();
+    let check = place.run(["check"], "");
+    assert!(check.contains("app@127.0.0.1") && !check.contains("s3cret"), "{check}");
+    redis.cut();
+    postgres.cut();
+    wait_until_back(&server, &token);
+    for outage in [Outage::Killed, Outage::Paused] {
+        redis.begin(outage);
+        postgres.begin(outage);
+        is_503(&in_time(|| server.call("GET", "/api/me", &token)));
+        is_503(&in_time(|| server.try_login("alice", PASSWORD)));
+        if matches!(outage, Outage::Killed) {
+            // The restarted one does not know the user, and refuses.
+            redis.end(outage);
+            postgres.end(outage);
+            is_503(&in_time(|| server.call("GET", "/api/me", &token)));
+            redis.cli(&["ACL", "SETUSER", "app", "on", ">s3cret", "~*", "&*", "+@all"]).unwrap();
+            wait_until_back(&server, &token);
+        }
+    }
+    redis.end(Outage::Paused);
+    postgres.end(Outage::Paused);
+    wait_until_back(&server, &token);
+    server.stop();
+    let log = place.log();
+    assert!(log.contains("app@127.0.0.1"), "the address is there");
+    assert!(
+        !log.contains("s3cret"),
+        "{}",
+        log.lines().find(|line| line.contains("s3cret")).unwrap_or_default()
+    );
+}
