@@ -41,7 +41,7 @@ fn record(id: i64) -> Record {
 }
 
 async fn connected(url: &str, further: &str) -> PostgresStore {
-    let url = format!("{url}?pool={POOL}&deadline=500ms{further}");
+    let url = format!("{url}?pool={POOL}&deadline=1s{further}");
     PostgresStore::connect(&url).await.expect("the server answers")
 }
 
