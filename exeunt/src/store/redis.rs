@@ -43,7 +43,7 @@ use redis::Value;
 
 pub use self::error::ConnectError;
 use self::error::Fault;
-use self::link::{Link, Twice};
+use self::link::{Link, READ, Twice};
 use self::node::answer;
 use self::packed::{instant_bytes, unpack};
 use self::url::{Config, Mode};
@@ -147,7 +147,7 @@ impl Store for RedisStore {
     async fn load(&self, id: &SessionId, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         let Self(inner) = self;
         let (key, until) = (inner.session(id), inner.link.until());
-        let value = inner.link.ask(&key, redis::cmd("GET").arg(&key), Twice::Harmless, until).await?;
+        let value = inner.link.ask(&key, redis::cmd(READ).arg(&key), Twice::Harmless, until).await?;
         let Some(value) = answer::<Option<Vec<u8>>>(value)? else { return Ok(None) };
         let record = unpack(*id, &value)?;
         Ok(record.is_live(now).then(|| Arc::new(record)))
@@ -320,7 +320,7 @@ impl Store for RedisStore {
     async fn ping(&self) -> Result<(), StoreError> {
         let link = &self.0.link;
         for node in link.all_primaries(link.until()).await? {
-            node.ask(&redis::cmd("PING"), link.until()).await?;
+            node.still_primary(link.until()).await?;
         }
         Ok(())
     }

@@ -17,6 +17,9 @@ use super::url::{Config, Host, Mode};
 
 /// How often a step goes to another server than it was first sent to.
 const REDIRECTS: usize = 4;
+/// `GETEX` without more is a `GET` that counts as a write: a server that was made a replica, or has lost its replicas and
+/// may then not write (`min-replicas-to-write`), refuses it instead of reading out what ended elsewhere.
+pub(super) const READ: &str = "GETEX";
 /// Values asked for at once.
 const AT_ONCE: usize = 500;
 
@@ -123,7 +126,7 @@ impl Link {
         let mut by_host = HashMap::<&Host, (Pipeline, Vec<usize>)>::new();
         for (place, key) in keys.iter().enumerate() {
             let (pipeline, places) = by_host.entry(map.host(key)?).or_default();
-            pipeline.cmd("GET").arg(key);
+            pipeline.cmd(READ).arg(key);
             places.push(place);
         }
         let mut values = vec![None; keys.len()];
@@ -145,7 +148,7 @@ impl Link {
     ) -> Result<Vec<Option<Vec<u8>>>, Fault> {
         let mut values = Vec::with_capacity(keys.len());
         for key in keys {
-            let mut get = redis::cmd("GET");
+            let mut get = redis::cmd(READ);
             values.push(answer(self.ask(key, get.arg(key), Twice::Harmless, until).await?)?);
         }
         Ok(values)

@@ -63,6 +63,19 @@ impl Node {
         open.within(until, commands.query_async(&mut connection)).await
     }
 
+    /// Whether it is still the primary that it was when the connection was made.
+    pub(super) async fn still_primary(&self, until: Instant) -> Result<(), Fault> {
+        let open = self.open(until).await?;
+        let Value::Array(role) = open.ask(&redis::cmd("ROLE"), until).await? else {
+            return Err(Fault::Form("ROLE has another form than is known"));
+        };
+        if matches!(role.first(), Some(Value::BulkString(name)) if name == b"master") {
+            return Ok(());
+        }
+        self.close();
+        Err(Fault::NoPrimary { what: format!("{} is no primary any more", self.host), source: None })
+    }
+
     /// The connection, made anew if need be.
     pub(super) async fn open(&self, until: Instant) -> Result<Open, Fault> {
         if let Some(open) = self.opened() {
