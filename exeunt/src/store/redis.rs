@@ -16,6 +16,12 @@
 //! everywhere" misses. A name without a session is left alone while it is younger than 10 minutes: it may be a login on
 //! its way. The second entry is for an index that was lost, or ended by somebody else, between the two.
 //!
+//! What reads is sent as if it wrote (`GETEX`, a write of nothing in scripts), since replicas refuse that: one that was
+//! a primary a moment ago cannot answer. A user with less than all rights needs, on the keys of the prefix: `evalsha`,
+//! `eval`, `get`, `getex`, `getdel`, `getrange`, `set`, `setrange`, `del`, `sadd`, `srem`, `scard`, `smembers`, `pttl`,
+//! `pexpireat`; and `info`, `time`, `role`, `scan`, `wait`, `config|get` (asked for, not insisted on), `cluster|slots`,
+//! `cluster|info`, `asking`.
+//!
 //! Whether a session has expired is decided from its record with the caller's `now`. What Redis is told of its expiry
 //! is an hour later and only frees space.
 
@@ -59,7 +65,21 @@ const LAST_MS: i64 = (1 << 53) - 1;
 /// Records asked for at once in a walk.
 const PAGE: usize = 500;
 
-/// Sessions in Redis or Valkey. Cheap to clone.
+/// Sessions in Redis 6.2 or later, or Valkey. Cheap to clone.
+///
+/// A server that is silent is asked anew, over new connections, without a restart of ours: it serves as soon as it is
+/// back. After a failover the sentinels, or the other members of the cluster, say who is primary; an old primary is not
+/// read from.
+///
+/// ```no_run
+/// use exeunt::store::redis::RedisStore;
+///
+/// # async fn connected() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = RedisStore::connect("redis://anna:secret@127.0.0.1:6379/0?deadline=500ms").await?;
+/// let sessions = exeunt::Sessions::new(store);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct RedisStore(Arc<Inner>);
 
@@ -73,6 +93,23 @@ struct Inner {
 
 impl RedisStore {
     /// Connects, and looks whether the servers are set up to keep the promises.
+    ///
+    /// The address says everything: `redis://`, or `rediss://` for TLS (`valkey://`, `valkeys://`), then
+    /// `user:password@host:6379/0`, of which all but the host can be left out; a password is percent-encoded. With
+    /// `redis+sentinel://` the hosts are sentinels (port 26379), with `redis+cluster://` members of a cluster. After
+    /// `?` can stand:
+    ///
+    /// | | |
+    /// | --- | --- |
+    /// | `node=h2:26379` | a further sentinel or member; may be repeated |
+    /// | `master=mymaster` | which primary the sentinels are asked for |
+    /// | `sentinel_user`, `sentinel_password` | who we are to the sentinels |
+    /// | `prefix=exeunt:` | what all keys begin with: 1 to 64 bytes, no braces |
+    /// | `deadline=1s` | how long an operation may take, 50ms to 10s; of a walk or purge, each step of it |
+    /// | `wait_replicas=0` | how many replicas must have an end before it is acknowledged, 0 to 9 |
+    /// | `ca=/path.pem` | the authorities that may sign certificates, in place of the machine's |
+    ///
+    /// Must be called within a Tokio runtime, and used within that one.
     ///
     /// # Errors
     ///

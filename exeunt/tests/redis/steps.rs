@@ -181,3 +181,19 @@ async fn a_session_that_is_touched_while_a_purge_looks_at_it_stays() {
     assert_eq!(purging.await.unwrap().unwrap().ended, []);
     assert!(store.load(&live.id(), over).await.unwrap().is_some());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_nothing_is_asked_again_when_its_connection_is_cut() {
+    let server = Redis::start(&[]).unwrap();
+    let (store, gate) = behind(&server).await;
+    let live = created(&store, 1).await;
+    for answered in [false, true] {
+        gate.cut(0, answered);
+        assert!(lives(&store, &live).await);
+        gate.cut(0, answered);
+        assert_eq!(store.list(&user(1), now()).await.unwrap().len(), 1);
+        // What was, or was not, done cannot be told apart, so nobody says "there was none".
+        gate.cut(0, answered);
+        assert!(store.destroy(&record(1, now()).id()).await.is_err());
+    }
+}
