@@ -83,7 +83,28 @@ mod postgres_server;
 mod postgres {
     use exeunt::store::postgres::PostgresStore;
 
-    use super::postgres_server::{behind_a_pooler, fresh, with_time_zone};
+    use std::sync::OnceLock;
+
+    use services::PgBouncer;
+
+    use super::postgres_server::{fresh, new_schema, server, url};
+
+    /// The URL of a new, empty schema, over connections that think they are elsewhere.
+    fn with_time_zone(zone: &str) -> String {
+        url(&format!("-csearch_path={} -cTimeZone={zone}", new_schema()))
+    }
+
+    /// The URL of a new, empty database behind a pooler that gives each transaction another of two connections.
+    fn behind_a_pooler() -> String {
+        static POOLER: OnceLock<PgBouncer> = OnceLock::new();
+        let few = ["default_pool_size = 2", "server_idle_timeout = 2"];
+        let pooler = POOLER
+            .get_or_init(|| PgBouncer::start(server(), &few).expect("PgBouncer is installed and starts"));
+        // It takes no settings of a connection, so that a schema would not do.
+        let database = server().new_database().expect("the server answers");
+        let name = database.rsplit('/').next().expect("a URL ends with the name");
+        format!("{}?deadline=10s&pool=4&pooler=transaction", pooler.url(name))
+    }
 
     async fn store(url: &str) -> PostgresStore {
         PostgresStore::connect(url).await.expect("the server lets us in")

@@ -20,8 +20,14 @@ const FOREIGN: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that speak to an engine, and the stores that alone see them.
-const DRIVERS: &[(&str, &[&str])] =
-    &[("redis", &["redis"]), ("rusqlite", &["sqlite"]), ("rustls", &["postgres", "redis"])];
+const DRIVERS: &[(&str, &[&str])] = &[
+    ("deadpool_postgres", &["postgres"]),
+    ("redis", &["redis"]),
+    ("rusqlite", &["sqlite"]),
+    ("rustls", &["postgres", "redis"]),
+    ("tokio_postgres", &["postgres"]),
+    ("tokio_postgres_rustls", &["postgres"]),
+];
 
 /// The layers of the server, innermost first. Those that stand in one do not know each other.
 const LAYERS: &[&[&str]] = &[
@@ -220,6 +226,8 @@ mod tests {
             ("store/a.rs", "use redis::Cmd;", "only `store::redis` sees `redis`"),
             ("auth/a.rs", "use redis::Cmd;", "only `store::redis` sees `redis`"),
             ("store/sqlite.rs", "use rustls::x;", "only `store::postgres` and `store::redis` sees `rustls`"),
+            ("store/sqlite/b.rs", "use tokio_postgres::Row;", "only `store::postgres` sees `tokio_postgres`"),
+            ("auth/a.rs", "use deadpool_postgres::Pool;", "only `store::postgres` sees `deadpool_postgres`"),
             ("store/sqlite/b.rs", "use crate::store::memory;", "`store::sqlite` must not know its sibling"),
             ("auth/a.rs", "use axum::Router;", "`auth` never sees the crate `axum`"),
             ("auth/a.rs", "use crate::http::cookie;", "must not know `http::cookie`"),
@@ -245,6 +253,7 @@ mod tests {
                 "use super::c; use super::super::Store; use rusqlite::Connection; use tokio::sync::x;",
             ),
             ("store/redis/b.rs", "use redis::Cmd; use rustls::crypto; use super::c;"),
+            ("store/postgres/b.rs", "use deadpool_postgres::Pool; use tokio_postgres::Row; use rustls::x;"),
             ("store.rs", "mod memory; pub use self::memory::*;"),
             ("auth/a.rs", "use crate::store::Store; use super::events; use crate::session::Token;"),
             (
