@@ -189,7 +189,7 @@ async fn a_server_that_loads_its_file_is_silent_and_says_nobody_is_gone() {
     let mut server = Redis::start(&["key-load-delay 50"]).unwrap();
     let store = shared(connected(&server.url()).await);
     let live = created(&store, 1).await;
-    let many = "for number = 1, 20000 do redis.call('SET', 'other' .. number, '') end";
+    let many = "for number = 1, 60000 do redis.call('SET', 'other' .. number, '') end";
     server.cli(&["eval", many, "0"]).unwrap();
     server.kill();
     assert!(store.load(&live.id(), now()).await.is_err());
