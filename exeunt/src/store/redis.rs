@@ -158,7 +158,12 @@ impl RedisStore {
 
 impl Inner {
     fn session(&self, id: &SessionId) -> String {
-        format!("{}s:{id}", self.link.config.prefix)
+        let prefix = &self.link.config.prefix;
+        let mut key = String::with_capacity(prefix.len() + 13);
+        key.push_str(prefix);
+        key.push_str("s:");
+        id.push_to(&mut key);
+        key
     }
 }
 
@@ -184,7 +189,9 @@ impl Store for RedisStore {
     async fn load(&self, id: &SessionId, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         let Self(inner) = self;
         let (key, until) = (inner.session(id), inner.link.until());
-        let value = inner.link.ask(&key, redis::cmd(READ).arg(&key), Twice::Harmless, until).await?;
+        let mut read = redis::Cmd::with_capacity(2, READ.len() + key.len());
+        read.arg(READ).arg(&key);
+        let value = inner.link.ask(&key, &read, Twice::Harmless, until).await?;
         let Some(value) = answer::<Option<Vec<u8>>>(value)? else { return Ok(None) };
         let record = unpack(*id, &value)?;
         Ok(record.is_live(now).then(|| Arc::new(record)))
@@ -223,7 +230,8 @@ impl Store for RedisStore {
         Ok(match said {
             Value::Int(1) => Saved::At(next),
             Value::Int(2) => Saved::Stale,
-            _ => Saved::Gone,
+            Value::Int(0) => Saved::Gone,
+            _ => return Err(Fault::Form("the script that saves answered something unheard of").into()),
         })
     }
 
