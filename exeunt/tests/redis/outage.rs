@@ -187,7 +187,7 @@ async fn an_eviction_policy_that_came_later_is_noticed_with_the_next_connection(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_loads_its_file_is_silent_and_says_nobody_is_gone() {
     let mut server = Redis::start(&["key-load-delay 50"]).unwrap();
-    let store = shared(connected(&server.url()).await);
+    let store = shared(connected(&format!("{}?deadline=10s", server.url())).await);
     let live = created(&store, 1).await;
     let many = "for number = 1, 60000 do redis.call('SET', 'other' .. number, '') end";
     server.cli(&["eval", many, "0"]).unwrap();
@@ -197,6 +197,7 @@ async fn a_server_that_loads_its_file_is_silent_and_says_nobody_is_gone() {
         server.restart().unwrap();
         server
     });
+    // It listens to others now and then only, so that a connection takes its time.
     let mut loading = 0;
     let _server = loop {
         match store.load(&live.id(), now()).await {
@@ -247,6 +248,8 @@ async fn a_former_primary_that_wakes_up_is_not_asked() {
     let (busy, idle) = (connected(&sentinel.url()).await, connected(&sentinel.url()).await);
     let live = created(&busy, 1).await;
     assert!(lives(&idle, &live).await);
+    let key = format!("exeunt:s:{}", live.id());
+    while sentinel.replica().unwrap().cli(&["exists", &key]).unwrap().trim() != "1" {}
     let former = sentinel.pause_primary().unwrap();
     let new = sentinel.wait_for_another(former).unwrap().port();
     // Whoever asked the old one in vain knows better the next time.
@@ -254,7 +257,8 @@ async fn a_former_primary_that_wakes_up_is_not_asked() {
     if ended.is_err() {
         ended = busy.destroy(&live.id()).await;
     }
-    assert!(ended.unwrap());
+    let _ = ended.unwrap();
+    assert!(!lives(&busy, &live).await);
     // Every second the idle one looks who is primary, without being asked.
     let names_the_new_one = async || {
         let facts = idle.check().await.map(|report| report.facts).unwrap_or_default();
@@ -276,6 +280,9 @@ async fn sessions_live_on_when_a_replica_of_a_cluster_takes_over() {
     for number in 0..20 {
         live.push(created(&busy, number).await);
     }
+    // Each session and each index, on a primary and on its replica.
+    let size = |node: &Redis| node.cli(&["dbsize"]).unwrap().trim().parse::<usize>().unwrap();
+    while cluster.nodes().iter().map(size).sum::<usize>() < 4 * live.len() {}
     let key = format!("exeunt:s:{}", live[0].id());
     for paused in [false, true] {
         let former = match paused {
