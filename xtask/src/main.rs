@@ -1,4 +1,4 @@
-//! One way to do each thing: `cargo xtask test | ci | tidy | bench`.
+//! One way to do each thing: `cargo xtask test | ci | tidy | services | bench`.
 //!
 //! Must never pass because a tool was missing: what cannot be checked is a failure.
 
@@ -6,6 +6,7 @@ mod bench;
 mod ci;
 mod dependencies;
 mod licence;
+mod services;
 mod steps;
 mod test;
 mod tidy;
@@ -26,6 +27,8 @@ enum Task {
     Ci,
     /// Checks what compilers do not: the arrows between modules, the words, the table of requirements.
     Tidy,
+    /// Starts one of each server on free loopback ports, until Ctrl-C or the end of standard input.
+    Services,
     /// Measures speed and memory, and writes the tables of bench/README.md.
     #[command(disable_help_flag = true)]
     Bench {
@@ -52,6 +55,7 @@ fn run(task: &Task) -> Result<()> {
         Task::Test => test::run(&root),
         Task::Ci => ci::run(&root),
         Task::Tidy => tidy::run(&root),
+        Task::Services => services::run(),
         Task::Bench { arguments } => bench::run(&root, arguments),
     }
 }
