@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use exeunt::SessionId;
 
 pub use self::run::main;
-use crate::config::Options;
+use crate::config::{Options, Place};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -41,9 +41,12 @@ struct Global {
     /// The configuration file [default: exeunt.toml, if there is one; or EXEUNT_CONFIG].
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// The file of accounts and sessions [default: exeunt.db; or EXEUNT_STORE].
-    #[arg(long, value_name = "FILE", global = true)]
-    store: Option<PathBuf>,
+    /// Where sessions live: a file or a URL [default: exeunt.db; or EXEUNT_STORE].
+    #[arg(long, value_name = "FILE|URL", global = true, value_parser = Place::parser())]
+    store: Option<Place>,
+    /// Where accounts live [default: where sessions do; or EXEUNT_ACCOUNTS].
+    #[arg(long, value_name = "FILE|URL", global = true, value_parser = Place::parser())]
+    accounts: Option<Place>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -218,13 +221,16 @@ mod tests {
             "session end DNqrr2AAAAE",
             "check",
         ] {
-            for (before, after) in [(" --store s --config c", ""), ("", " --store s --config c")] {
+            let flags = " --store s --accounts a --config c";
+            for (before, after) in [(flags, ""), ("", flags)] {
                 let line = format!("exeunt{before} {line}{after}");
                 let cli = Cli::try_parse_from(line.split(' ')).unwrap();
-                assert_eq!(cli.global.store, Some("s".into()), "{line}");
+                assert_eq!(cli.global.store, Some("s".parse().unwrap()), "{line}");
+                assert_eq!(cli.global.accounts, Some("a".parse().unwrap()), "{line}");
                 assert_eq!(cli.global.config, Some("c".into()), "{line}");
                 if let Top::Serve(options) = cli.command {
-                    assert_eq!(options.store, Some("s".into()), "{line}");
+                    assert_eq!(options.store, Some("s".parse().unwrap()), "{line}");
+                    assert_eq!(options.accounts, Some("a".parse().unwrap()), "{line}");
                 }
             }
         }

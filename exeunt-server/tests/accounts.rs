@@ -24,23 +24,23 @@ struct Server {
 }
 
 impl Server {
-    fn new() -> Self {
-        Self::at(tempfile::tempdir().unwrap(), CHEAP)
+    async fn new() -> Self {
+        Self::at(tempfile::tempdir().unwrap(), CHEAP).await
     }
 
-    fn at(folder: TempDir, cost: Cost) -> Self {
+    async fn at(folder: TempDir, cost: Cost) -> Self {
         let database = Database::open(folder.path().join("a.db")).unwrap();
         let hasher = Hasher::with(cost, 2, 100).unwrap();
         let store = Near::new(SqliteStore::over(database.clone()).unwrap(), 1 << 20);
-        let accounts = Accounts::open(database.clone(), hasher.clone()).unwrap();
+        let accounts = Accounts::open(database.clone(), hasher.clone()).await.unwrap();
         let sessions = Sessions::new(store).clock(Arc::new(ManualClock::at(NOW)));
         Self { accounts, sessions, hasher, database, folder }
     }
 
-    fn reopened(self, cost: Cost) -> Self {
+    async fn reopened(self, cost: Cost) -> Self {
         let Self { accounts, sessions, database, folder, .. } = self;
         drop((accounts, sessions, database));
-        Self::at(folder, cost)
+        Self::at(folder, cost).await
     }
 
     async fn add(&self, name: &str, password: &str) -> i64 {
@@ -70,7 +70,7 @@ fn credentials(username: &str, password: &str) -> Credentials {
 
 #[tokio::test]
 async fn the_right_password_says_who_it_is() {
-    let server = Server::new();
+    let server = Server::new().await;
     let id = server.add("Zoe\u{308}", "cafe\u{301}").await;
     for (name, password) in
         [("Zo\u{eb}", "caf\u{e9}"), ("ZOE\u{308}", "cafe\u{301}"), ("zo\u{eb}", "caf\u{e9}")]
@@ -85,7 +85,7 @@ async fn the_right_password_says_who_it_is() {
 #[tokio::test]
 async fn every_kind_of_wrong_is_none_and_costs_exactly_one_hash_as_right_does() {
     // R32, R33
-    let server = Server::new();
+    let server = Server::new().await;
     server.add("alice", "right").await;
     server.add("mallory", "right").await;
     server.accounts.disable("mallory").await.unwrap();
@@ -111,7 +111,7 @@ async fn every_kind_of_wrong_is_none_and_costs_exactly_one_hash_as_right_does() 
 
 #[tokio::test]
 async fn a_name_is_taken_whatever_its_case_and_composition() {
-    let server = Server::new();
+    let server = Server::new().await;
     server.add("Zo\u{eb}", "x").await;
     for name in ["Zo\u{eb}", "zoe\u{308}", "ZO\u{cb}"] {
         let refused = server.accounts.add(name, "y", true, NOW).await;
@@ -123,13 +123,13 @@ async fn a_name_is_taken_whatever_its_case_and_composition() {
         server.accounts.add("NEW", "x", false, NOW)
     );
     assert!(one.is_ok() != other.is_ok());
-    assert_eq!(server.accounts.list().unwrap().len(), 2);
+    assert_eq!(server.accounts.list().await.unwrap().len(), 2);
 }
 
 #[tokio::test]
 async fn a_password_may_have_1_to_1024_bytes() {
     // R36
-    let server = Server::new();
+    let server = Server::new().await;
     for bad in [String::new(), "x".repeat(1025), "é".repeat(513)] {
         let refused = server.accounts.add("a", &bad, false, NOW).await;
         assert!(matches!(refused, Err(AccountError::BadPassword { .. })), "{} bytes", bad.len());
@@ -144,20 +144,20 @@ async fn a_password_may_have_1_to_1024_bytes() {
 
 #[tokio::test]
 async fn a_number_is_never_given_twice() {
-    let server = Server::new();
+    let server = Server::new().await;
     let first = server.add("alice", "one").await;
     server.accounts.remove("alice").await.unwrap();
     let second = server.add("alice", "two").await;
     assert!(second > first);
     server.accounts.remove("alice").await.unwrap();
-    let server = server.reopened(CHEAP);
+    let server = server.reopened(CHEAP).await;
     assert!(server.add("bob", "three").await > second, "nor after a restart");
 }
 
 #[tokio::test]
 async fn disabling_a_new_password_and_removing_end_the_sessions_of_that_account_alone() {
     // R18, R19
-    let server = Server::new();
+    let server = Server::new().await;
     server.add("alice", "right").await;
     server.add("bob", "right").await;
     let bob = server.login("bob", "right").await.unwrap();
@@ -182,7 +182,7 @@ async fn disabling_a_new_password_and_removing_end_the_sessions_of_that_account_
     assert!(server.login("alice", "new").await.is_none());
 
     assert!(server.lives(&bob).await);
-    let server = server.reopened(CHEAP);
+    let server = server.reopened(CHEAP).await;
     for ended in [&one, &two, &three, &four] {
         assert!(!server.lives(ended).await, "nor after a restart");
     }
@@ -192,7 +192,7 @@ async fn disabling_a_new_password_and_removing_end_the_sessions_of_that_account_
 #[tokio::test]
 async fn a_login_that_was_being_checked_does_not_slip_in_after_a_change() {
     // R18, R19
-    let server = Server::new();
+    let server = Server::new().await;
     server.add("alice", "right").await;
     let is_current = async |verified| server.accounts.is_current(&verified).await.unwrap();
 
@@ -218,7 +218,7 @@ async fn a_login_that_was_being_checked_does_not_slip_in_after_a_change() {
 
 #[tokio::test]
 async fn nobody_by_that_name_is_an_error_of_its_own() {
-    let server = Server::new();
+    let server = Server::new().await;
     let accounts = &server.accounts;
     for name in ["nobody", "", " ", "a\nb"] {
         assert!(matches!(accounts.disable(name).await, Err(AccountError::NoSuchAccount)), "{name:?}");
@@ -228,17 +228,17 @@ async fn nobody_by_that_name_is_an_error_of_its_own() {
             matches!(accounts.set_password(name, "x").await, Err(AccountError::NoSuchAccount)),
             "{name:?}"
         );
-        assert_eq!(accounts.find(name).unwrap(), None);
+        assert_eq!(accounts.find(name).await.unwrap(), None);
     }
 }
 
 #[tokio::test]
 async fn a_login_replaces_a_hash_that_became_too_cheap_once() {
     // R34
-    let server = Server::new();
+    let server = Server::new().await;
     server.add("alice", "right").await;
     let dear = Cost { memory_kib: 64, passes: 2, lanes: 1 };
-    let server = server.reopened(dear);
+    let server = server.reopened(dear).await;
     let hashes = async |password: &str| {
         let before = server.hasher.hashed();
         let verified = server.verify("alice", password).await;
@@ -250,7 +250,7 @@ async fn a_login_replaces_a_hash_that_became_too_cheap_once() {
     assert_eq!(first, second, "the stamp stays: nobody's sessions end for it");
     assert!(server.accounts.is_current(&first).await.unwrap());
     // Back at the old cost, a dearer hash is left alone.
-    let server = server.reopened(CHEAP);
+    let server = server.reopened(CHEAP).await;
     assert!(server.verify("alice", "right").await.is_some());
     assert_eq!(server.hasher.hashed(), 1);
 }
@@ -258,12 +258,12 @@ async fn a_login_replaces_a_hash_that_became_too_cheap_once() {
 #[tokio::test]
 async fn a_set_up_link_makes_one_administrator_once() {
     // R43
-    let server = Server::new();
+    let server = Server::new().await;
     let accounts = &server.accounts;
-    assert!(accounts.is_empty().unwrap());
+    assert!(accounts.is_empty().await.unwrap());
     let secret = accounts.new_setup_link(NOW).await.unwrap().expose();
     assert_eq!(secret.len(), 43);
-    assert!(accounts.setup_is_valid(&secret, NOW).unwrap());
+    assert!(accounts.setup_is_valid(&secret, NOW).await.unwrap());
 
     // What cannot be is refused, and leaves the link valid.
     let bad = accounts.redeem_setup(&secret, "", "right", NOW).await;
@@ -280,46 +280,46 @@ async fn a_set_up_link_makes_one_administrator_once() {
         other => panic!("{other:?}"),
     };
     assert!(made.admin);
-    assert_eq!(accounts.list().unwrap(), std::slice::from_ref(&made));
-    assert!(!accounts.setup_is_valid(&secret, NOW).unwrap());
+    assert_eq!(accounts.list().await.unwrap(), std::slice::from_ref(&made));
+    assert!(!accounts.setup_is_valid(&secret, NOW).await.unwrap());
     let again = accounts.redeem_setup(&secret, "bob", "right", NOW).await;
     assert!(matches!(again, Err(AccountError::SetupInvalid)));
     assert!(matches!(accounts.new_setup_link(NOW).await, Err(AccountError::NotEmpty)));
 
     accounts.remove(&made.name).await.unwrap();
-    assert!(!accounts.setup_is_valid(&secret, NOW).unwrap(), "nor once the store is empty again");
+    assert!(!accounts.setup_is_valid(&secret, NOW).await.unwrap(), "nor once the store is empty again");
 }
 
 #[tokio::test]
 async fn a_set_up_link_is_void_after_15_minutes_after_a_newer_one_and_after_the_first_account() {
     // R43
-    let server = Server::new();
+    let server = Server::new().await;
     let accounts = &server.accounts;
     let old = accounts.new_setup_link(NOW).await.unwrap().expose();
     let just_before = NOW.plus(SETUP_LINK_LASTS - Duration::from_micros(1));
-    assert!(accounts.setup_is_valid(&old, just_before).unwrap());
-    assert!(!accounts.setup_is_valid(&old, NOW.plus(Duration::from_secs(15 * 60))).unwrap());
+    assert!(accounts.setup_is_valid(&old, just_before).await.unwrap());
+    assert!(!accounts.setup_is_valid(&old, NOW.plus(Duration::from_secs(15 * 60))).await.unwrap());
     let late = accounts.redeem_setup(&old, "alice", "right", NOW.plus(SETUP_LINK_LASTS)).await;
     assert!(matches!(late, Err(AccountError::SetupInvalid)));
 
     let new = accounts.new_setup_link(NOW).await.unwrap().expose();
     assert_ne!(old, new);
-    assert!(!accounts.setup_is_valid(&old, NOW).unwrap());
-    assert!(accounts.setup_is_valid(&new, NOW).unwrap());
+    assert!(!accounts.setup_is_valid(&old, NOW).await.unwrap());
+    assert!(accounts.setup_is_valid(&new, NOW).await.unwrap());
     for guess in ["", "x", &new[1..], &format!("{new}A"), &"A".repeat(43)] {
-        assert!(!accounts.setup_is_valid(guess, NOW).unwrap(), "{guess:?}");
+        assert!(!accounts.setup_is_valid(guess, NOW).await.unwrap(), "{guess:?}");
     }
 
     server.add("bob", "right").await;
-    assert!(!accounts.setup_is_valid(&new, NOW).unwrap());
+    assert!(!accounts.setup_is_valid(&new, NOW).await.unwrap());
     accounts.remove("bob").await.unwrap();
-    assert!(!accounts.setup_is_valid(&new, NOW).unwrap());
+    assert!(!accounts.setup_is_valid(&new, NOW).await.unwrap());
 }
 
 #[tokio::test]
 async fn neither_the_file_nor_debug_output_has_a_password_or_a_set_up_secret() {
     // R39, R43
-    let server = Server::new();
+    let server = Server::new().await;
     let secret = server.accounts.new_setup_link(NOW).await.unwrap();
     let text = secret.expose();
     assert_eq!(format!("{secret:?}"), "SetupSecret(..)");

@@ -6,6 +6,8 @@
 pub mod laws;
 mod memory;
 mod near;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

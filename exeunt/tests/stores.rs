@@ -44,3 +44,23 @@ mod sqlite {
         (Near::new(store, DEFAULT_NEAR_BYTES), (first, folder))
     });
 }
+
+#[cfg(feature = "postgres")]
+#[path = "common/postgres.rs"]
+mod postgres_server;
+
+#[cfg(feature = "postgres")]
+mod postgres {
+    use exeunt::store::postgres::PostgresStore;
+
+    use super::postgres_server::{fresh, with_time_zone};
+
+    async fn store(url: &str) -> PostgresStore {
+        PostgresStore::connect(url).await.expect("the server lets us in")
+    }
+
+    exeunt::store_laws!(direct, async || (store(&fresh("")).await, ()));
+    // Instants are integers: no connection's time zone moves them.
+    exeunt::store_laws!(in_tokyo, async || (store(&with_time_zone("Asia/Tokyo")).await, ()));
+    exeunt::store_laws!(in_new_york, async || (store(&with_time_zone("America/New_York")).await, ()));
+}

@@ -22,6 +22,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
 /// The layers of the server, innermost first. Those that stand in one do not know each other.
 const LAYERS: &[&[&str]] = &[
     &["accounts", "config", "html", "proxy"],
+    &["engines"],
     &["admin", "site"],
     &["control", "telemetry"],
     &["error"],
