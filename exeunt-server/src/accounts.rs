@@ -29,9 +29,9 @@ pub use self::login::Credentials;
 pub use self::name::LONGEST_NAME;
 use self::name::Name;
 pub use self::password::{Checked, Cost, HashError, Hasher, LONGEST_PASSWORD};
-pub use self::setup::{SETUP_LINK_LASTS, SetupSecret};
 use self::postgres::PostgresAccounts;
 pub use self::postgres::{COMPONENT, POSTGRES_STEPS};
+pub use self::setup::{SETUP_LINK_LASTS, SetupSecret};
 use self::sqlite::SqliteAccounts;
 
 /// Everybody who may log in.

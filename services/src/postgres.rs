@@ -54,7 +54,7 @@ impl Postgres {
     /// As of [`Postgres::start`].
     pub fn start_tls(settings: &[&str]) -> Result<Self> {
         let folder = Folder::new(USER)?;
-        let certificate = Certificate::write(&folder)?;
+        let certificate = Certificate::new()?.write(&folder)?;
         let mut all = vec!["ssl=on".to_owned()];
         all.push(format!("ssl_cert_file={}", certificate.chain.display()));
         all.push(format!("ssl_key_file={}", certificate.key.display()));

@@ -5,6 +5,7 @@
 mod bench;
 mod ci;
 mod dependencies;
+mod deploy;
 mod licence;
 mod services;
 mod steps;

@@ -23,7 +23,7 @@ pub(crate) struct Need {
 const BESIDE_THE_PATH: &[&str] = &["/usr/sbin", "/usr/lib/postgresql/*/bin"];
 
 /// What the tests call. The Rust toolchain and its linker are there, or this program would not run.
-const FOR_TESTS: &[Need] = &[
+pub(crate) const FOR_TESTS: &[Need] = &[
     Need { command: "curl", package: "curl", why: "the README's transcript is run as it stands there" },
     Need {
         command: "redis-server",
@@ -38,6 +38,8 @@ const FOR_TESTS: &[Need] = &[
         package: "pgbouncer",
         why: "the store on PostgreSQL works through a pooler",
     },
+    Need { command: "systemd-analyze", package: "systemd", why: "it checks deploy/exeunt.service" },
+    Need { command: "nginx", package: "nginx-light", why: "it checks deploy/nginx.conf" },
 ];
 
 /// Installs what the tests need, then runs them, doctests included.
@@ -98,6 +100,12 @@ fn apt() -> Command {
 
 fn missing(needs: &[Need], path: &OsStr) -> Vec<Need> {
     needs.iter().filter(|need| find(need.command, path, BESIDE_THE_PATH).is_none()).copied().collect()
+}
+
+/// Where a command lies that was provided.
+pub(crate) fn found(command: &str) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    find(command, &path, BESIDE_THE_PATH).with_context(|| format!("`{command}` is not here"))
 }
 
 fn find(command: &str, path: &OsStr, beside: &[&str]) -> Option<PathBuf> {

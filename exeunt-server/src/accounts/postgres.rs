@@ -190,7 +190,8 @@ impl Backend for PostgresAccounts {
         let sql = "SELECT id, user_id, reason FROM exeunt_endings ORDER BY id LIMIT $1";
         let mut endings = Vec::new();
         for row in self.query(sql, &[(&ENDINGS, Type::INT8)]).await? {
-            let ending = || Ok::<(i64, String, String), _>((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+            let ending =
+                || Ok::<(i64, String, String), _>((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
             let (id, user, reason) = ending().map_err(|error: DatabaseError| error)?;
             // Whoever wrote what names nobody has no sessions.
             if let Ok(user) = UserId::new(user) {
