@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use exeunt::store::Store;
 use exeunt::store::postgres::{self, PostgresStore};
+use exeunt::store::redis::RedisStore;
 use exeunt::store::sqlite::{self, OpenError, SqliteStore};
 use exeunt::{Near, Sessions};
 
@@ -26,6 +27,7 @@ pub struct Engines {
 #[derive(Clone, Debug)]
 enum Opened {
     File(sqlite::Database),
+    Redis(RedisStore),
     Postgres(postgres::Database),
 }
 
@@ -53,6 +55,8 @@ impl EngineError {
 const SESSIONS: &str = "sessions";
 const ACCOUNTS: &str = "accounts";
 const BOTH: &str = "sessions and accounts";
+/// The configuration refuses it first.
+const NO_ACCOUNTS: &str = "Redis keeps no accounts";
 
 impl Engines {
     /// Opens them, the accounts first. Blocks for milliseconds where it is a file.
@@ -87,6 +91,7 @@ impl Engines {
                 let store = SqliteStore::over(database.clone()).map_err(|error| unusable(error.into()))?;
                 Arc::new(Near::new(store, near_cache_bytes))
             }
+            Opened::Redis(store) => Arc::new(store.clone()),
             Opened::Postgres(database) => {
                 let store = PostgresStore::over(database.clone()).await;
                 Arc::new(store.map_err(|error| unusable(error.into()))?)
@@ -104,6 +109,7 @@ impl Engines {
         let engine = match opened {
             Opened::File(database) => Engine::from(database.clone()),
             Opened::Postgres(database) => Engine::from(database.clone()),
+            Opened::Redis(_) => return Err(self.error(ACCOUNTS, "accounts", opened, NO_ACCOUNTS.into())),
         };
         let accounts = Accounts::open(engine, hasher)
             .await
@@ -123,7 +129,7 @@ impl Engines {
     fn files(&self) -> impl Iterator<Item = &sqlite::Database> {
         self.accounts.iter().chain([&self.store]).filter_map(|opened| match opened {
             Opened::File(database) => Some(database),
-            Opened::Postgres(_) => None,
+            Opened::Redis(_) | Opened::Postgres(_) => None,
         })
     }
 
@@ -148,6 +154,7 @@ impl Opened {
     fn place(&self) -> String {
         match self {
             Self::File(database) => database.path().display().to_string(),
+            Self::Redis(store) => store.address().to_owned(),
             Self::Postgres(database) => database.address().to_owned(),
         }
     }
@@ -169,7 +176,10 @@ async fn open(place: &Place, keeps: &'static str, option: &'static str) -> Resul
             let database = postgres::Database::connect(address.expose()).await;
             Ok(Opened::Postgres(database.map_err(|error| unusable(error.into()))?))
         }
-        Place::Redis(_) => Err(unusable("not yet".into())),
+        Place::Redis(address) => {
+            let store = RedisStore::connect(address.expose()).await;
+            Ok(Opened::Redis(store.map_err(|error| unusable(error.into()))?))
+        }
     }
 }
 

@@ -8,7 +8,7 @@ mod common;
 use std::time::Duration;
 
 use exeunt::session::{Client, Parts};
-use exeunt::store::{Created, DEFAULT_NEAR_BYTES, Store};
+use exeunt::store::{Created, DEFAULT_NEAR_BYTES, Store, StoreError};
 use exeunt::{Data, MemoryStore, Near, Record, SessionId, Timestamp, UserId, Verifier};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -90,13 +90,19 @@ fn record(session: i64, user: i64, secret: u8, lives: u8, now: Timestamp) -> Rec
     })
 }
 
-/// Takes one step and notes what the store answered. Records stand beside the text, which shows no secret.
-async fn take(store: &dyn Store, step: &Step, now: Timestamp) -> (String, Vec<Parts>) {
-    let answered = "the store answers";
+/// What a store answered. Records stand beside the text, which shows no secret.
+type Answer = (String, Vec<Parts>);
+
+async fn take(store: &dyn Store, step: &Step, now: Timestamp) -> Answer {
+    try_take(store, step, now).await.expect("the store answers")
+}
+
+/// Takes one step and notes what the store answered.
+async fn try_take(store: &dyn Store, step: &Step, now: Timestamp) -> Result<Answer, StoreError> {
     let text = match *step {
         Step::Create { session, user, secret, minutes, limit } => {
             let record = record(session, user, secret, minutes, now);
-            let mut created = store.create(&record, limit).await.expect(answered);
+            let mut created = store.create(&record, limit).await?;
             if let Created::Yes { ended } = &mut created {
                 ended.sort();
             }
@@ -105,36 +111,36 @@ async fn take(store: &dyn Store, step: &Step, now: Timestamp) -> (String, Vec<Pa
         Step::Renew { session, old, new, minutes: lives } => {
             let (id, old, new) = (id(session), verifier(old), verifier(new));
             let renewed = store.renew(&id, &old, &new, now, now.plus(minutes(lives))).await;
-            format!("{:?}", renewed.expect(answered))
+            format!("{:?}", renewed?)
         }
         Step::Save { session, secret, revision, value } => {
             let (id, secret, data) = (id(session), verifier(secret), data(value));
-            format!("{:?}", store.save(&id, &secret, revision, &data, now).await.expect(answered))
+            format!("{:?}", store.save(&id, &secret, revision, &data, now).await?)
         }
         Step::Touch { session, secret, back, minutes: lives } => {
             // A node whose clock is a little behind.
             let seen = Timestamp::from_micros(now.as_micros() - i64::from(back) * 1_000_000);
             let (id, secret) = (id(session), verifier(secret));
-            let touched = store.touch(&id, &secret, seen, seen.plus(minutes(lives))).await.expect(answered);
-            store.ping().await.expect(answered);
+            let touched = store.touch(&id, &secret, seen, seen.plus(minutes(lives))).await?;
+            store.ping().await?;
             format!("{touched:?}")
         }
-        Step::Destroy { session } => format!("{:?}", store.destroy(&id(session)).await.expect(answered)),
+        Step::Destroy { session } => format!("{:?}", store.destroy(&id(session)).await?),
         Step::DestroyAll { user, except } => {
             let except = except.map(id);
-            let mut ended = store.destroy_all(&UserId::from(user), except.as_ref()).await.expect(answered);
+            let mut ended = store.destroy_all(&UserId::from(user), except.as_ref()).await?;
             ended.sort();
             format!("{ended:?}")
         }
         Step::Walk { after, limit } => {
-            let found = store.walk(after.map(id).as_ref(), limit, now).await.expect(answered);
-            return (String::new(), parts(found));
+            let found = store.walk(after.map(id).as_ref(), limit, now).await?;
+            return Ok((String::new(), parts(found)));
         }
         Step::Purge { limit } => {
             // How far one step goes is the store's own affair; what all of them end is not.
             let (mut ended, mut after) = (Vec::new(), None);
             loop {
-                let purged = store.purge(after.as_ref(), limit, now).await.expect(answered);
+                let purged = store.purge(after.as_ref(), limit, now).await?;
                 ended.extend(purged.ended);
                 after = purged.next;
                 if after.is_none() {
@@ -146,7 +152,7 @@ async fn take(store: &dyn Store, step: &Step, now: Timestamp) -> (String, Vec<Pa
         }
         Step::Wait { .. } => String::new(),
     };
-    (text, Vec::new())
+    Ok((text, Vec::new()))
 }
 
 fn parts(records: Vec<Record>) -> Vec<Parts> {
@@ -173,23 +179,30 @@ async fn shown(store: &dyn Store, now: Timestamp) -> Vec<Vec<Parts>> {
 
 /// Lives through a history on a store and on the memory store at once.
 fn compare(store: &dyn Store, history: &[Step]) -> Result<(), TestCaseError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime().block_on(live_through(store, history))
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+async fn live_through(store: &dyn Store, history: &[Step]) -> Result<(), TestCaseError> {
     let reference = MemoryStore::new();
     let mut now = START;
-    runtime.block_on(async {
-        for (number, step) in history.iter().enumerate() {
-            // Between two steps a little time goes by, so that no two sessions were seen at the same instant.
-            now = now.plus(Duration::from_micros(1_001));
-            if let Step::Wait { minutes: waited } = step {
-                now = now.plus(minutes(*waited));
-            }
-            let expected = take(&reference, step, now).await;
-            prop_assert_eq!(take(store, step, now).await, expected, "step {}: {:?}", number, step);
-            let expected = shown(&reference, now).await;
-            prop_assert_eq!(shown(store, now).await, expected, "after step {}: {:?}", number, step);
-        }
-        Ok(())
-    })
+    for (number, step) in history.iter().enumerate() {
+        now = later(now, step);
+        let expected = take(&reference, step, now).await;
+        prop_assert_eq!(take(store, step, now).await, expected, "step {}: {:?}", number, step);
+        let expected = shown(&reference, now).await;
+        prop_assert_eq!(shown(store, now).await, expected, "after step {}: {:?}", number, step);
+    }
+    Ok(())
+}
+
+/// Between two steps a little time goes by, so that no two sessions were seen at the same instant.
+fn later(now: Timestamp, step: &Step) -> Timestamp {
+    let now = now.plus(Duration::from_micros(1_001));
+    if let Step::Wait { minutes: waited } = step { now.plus(minutes(*waited)) } else { now }
 }
 
 fn histories(cases: u32) -> ProptestConfig {
@@ -232,6 +245,128 @@ mod sqlite {
                 let store = SqliteStore::open(folder.path().join("sessions.db")).expect("a fresh file opens");
                 compare(&Near::new(store, bytes), &history)?;
             }
+        }
+    }
+}
+
+#[cfg(feature = "postgres")]
+#[path = "common/postgres.rs"]
+mod postgres_server;
+
+#[cfg(feature = "postgres")]
+#[path = "common/proxy.rs"]
+mod proxy;
+
+#[cfg(feature = "postgres")]
+mod postgres {
+    use exeunt::store::postgres::PostgresStore;
+
+    use super::postgres_server::{fresh, server};
+    use super::proxy::{Cut, Proxy};
+    use super::*;
+
+    proptest! {
+        #![proptest_config(histories(24))]
+
+        #[test]
+        fn postgres_tells_what_the_memory_store_tells(history in vec(step(), 1..60)) {
+            runtime().block_on(async {
+                let store = PostgresStore::connect(&fresh("")).await.expect("the server lets us in");
+                live_through(&store, &history).await
+            })?;
+        }
+
+        #[test]
+        fn whatever_postgres_answered_stays_true_however_its_connections_are_cut(
+            history in vec((step(), cut()), 1..60),
+        ) {
+            // R05
+            runtime().block_on(live_through_cuts(&history))?;
+        }
+    }
+
+    fn cut() -> impl Strategy<Value = Option<Cut>> {
+        prop_oneof![7 => Just(None), 1 => Just(Some(Cut::Before)), 1 => Just(Some(Cut::During)), 1 => Just(Some(Cut::After))]
+    }
+
+    /// One course of events that explains every answer so far.
+    struct Course {
+        steps: Vec<(Step, Timestamp)>,
+        store: MemoryStore,
+    }
+
+    impl Course {
+        async fn of(steps: Vec<(Step, Timestamp)>) -> Self {
+            let store = MemoryStore::new();
+            for (step, now) in &steps {
+                take(&store, step, *now).await;
+            }
+            Self { steps, store }
+        }
+    }
+
+    /// An error leaves two courses: the step happened, or it did not. At each answer one at least has to agree.
+    async fn live_through_cuts(history: &[(Step, Option<Cut>)]) -> Result<(), TestCaseError> {
+        let proxy = Proxy::to(server().port()).await;
+        let by_proxy = format!(":{}/", proxy.port());
+        let url = fresh("").replace(&format!(":{}/", server().port()), &by_proxy);
+        let store = PostgresStore::connect(&url).await.expect("the server lets us in");
+        let mut courses = vec![Course::of(Vec::new()).await];
+        let mut now = START;
+        for (number, (step, cut)) in history.iter().enumerate() {
+            now = later(now, step);
+            // One call that is cut in the middle is one step; several calls would be several.
+            let step = match step {
+                Step::Purge { .. } => &Step::Purge { limit: 1_000 },
+                step => step,
+            };
+            if let Some(cut) = cut {
+                proxy.cut(*cut);
+            }
+            let answer = try_take(&store, step, now).await;
+            proxy.spare();
+            let mut agreeing = Vec::new();
+            for mut course in courses {
+                let mut taken = course.steps.clone();
+                taken.push((step.clone(), now));
+                match &answer {
+                    Err(_) => {
+                        agreeing.push(Course::of(taken).await);
+                        agreeing.push(course);
+                    }
+                    Ok(answer) if *answer == take(&course.store, step, now).await => {
+                        course.steps = taken;
+                        agreeing.push(course);
+                    }
+                    Ok(_) => (),
+                }
+            }
+            prop_assert!(!agreeing.is_empty(), "step {number}: {step:?} got {answer:?}");
+            if answer.is_err() {
+                settle(&store).await;
+            }
+            let shown_now = shown(&store, now).await;
+            courses = Vec::new();
+            for course in agreeing {
+                if shown(&course.store, now).await == shown_now {
+                    courses.push(course);
+                }
+            }
+            prop_assert!(!courses.is_empty(), "after step {number}: {step:?} ({cut:?}): {shown_now:?}");
+            // What agrees in all that is shown, and in what is hidden, is the same: a few are enough to go on with.
+            courses.dedup_by_key(|course| course.steps.len());
+        }
+        Ok(())
+    }
+
+    /// Until nothing that was cut off is still under way, and the store answers again: at its second try at the latest.
+    async fn settle(store: &PostgresStore) {
+        let busy = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND backend_type = 'client backend' \
+                    AND pid <> pg_backend_pid()";
+        // The other test of this program uses the same server: it, too, comes to rest again and again.
+        while server().psql("postgres", busy).expect("the server answers").trim() != "0" {}
+        if store.ping().await.is_err() {
+            store.ping().await.expect("it answers again");
         }
     }
 }

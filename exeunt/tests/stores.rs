@@ -53,14 +53,45 @@ mod postgres_server;
 mod postgres {
     use exeunt::store::postgres::PostgresStore;
 
-    use super::postgres_server::{fresh, with_time_zone};
+    use super::postgres_server::{behind_a_pooler, fresh, with_time_zone};
 
     async fn store(url: &str) -> PostgresStore {
         PostgresStore::connect(url).await.expect("the server lets us in")
     }
 
     exeunt::store_laws!(direct, async || (store(&fresh("")).await, ()));
+    exeunt::store_laws!(pooled, async || (store(&behind_a_pooler()).await, ()));
     // Instants are integers: no connection's time zone moves them.
     exeunt::store_laws!(in_tokyo, async || (store(&with_time_zone("Asia/Tokyo")).await, ()));
     exeunt::store_laws!(in_new_york, async || (store(&with_time_zone("America/New_York")).await, ()));
+}
+
+#[cfg(feature = "redis")]
+mod redis {
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use exeunt::store::redis::RedisStore;
+    use services::{Cluster, Redis, Sentinel};
+
+    // All laws share them; each has a prefix of its own.
+    static SERVER: LazyLock<Redis> = LazyLock::new(|| Redis::start(&[]).expect("a server starts"));
+    static SENTINEL: LazyLock<Sentinel> = LazyLock::new(|| Sentinel::start(&[]).expect("sentinels start"));
+    static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&[]).expect("a cluster starts"));
+
+    async fn fresh(url: &str) -> RedisStore {
+        static LAWS: AtomicUsize = AtomicUsize::new(0);
+        let sign = if url.contains('?') { '&' } else { '?' };
+        let law = LAWS.fetch_add(1, Ordering::Relaxed);
+        // The machine is busy with all laws at once.
+        let url = format!("{url}{sign}prefix=law{law}:&deadline=10s");
+        RedisStore::connect(&url).await.expect("the server answers")
+    }
+
+    exeunt::store_laws!(standalone, async || (fresh(&SERVER.url()).await, ()));
+    exeunt::store_laws!(sentinel, async || (fresh(&SENTINEL.url()).await, ()));
+    exeunt::store_laws!(cluster, async || (fresh(&CLUSTER.url()).await, ()));
+    exeunt::store_laws!(sentinel_waiting, async || {
+        (fresh(&format!("{}&wait_replicas=1", SENTINEL.url())).await, ())
+    });
 }

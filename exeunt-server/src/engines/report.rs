@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 
-use exeunt::store::Report;
+use exeunt::store::{Report, Store as _};
 use exeunt::store::sqlite::{Database, DatabaseError};
 
 use super::{ACCOUNTS, BOTH, EngineError, Engines, Opened, SESSIONS};
@@ -37,6 +37,10 @@ impl Opened {
                 database.ping().await?;
                 let database = database.clone();
                 tokio::task::spawn_blocking(move || of_file(&database)).await?
+            }
+            Self::Redis(store) => {
+                store.ping().await?;
+                Ok(store.check().await?)
             }
             Self::Postgres(database) => {
                 database.ping().await?;

@@ -1,0 +1,427 @@
+//! Sessions in Redis or Valkey: standalone, under Sentinel, or in a Cluster.
+//!
+//! A session's own key alone decides whether it lives, and nothing but a create must ever make that key. A store that
+//! was silent, or said that it does not serve now, must never be taken for one that said "gone".
+//!
+//! | key | what |
+//! | --- | --- |
+//! | `exeunt:s:DNqrr2AAAAE` | a session, by its id: packed bytes, never a hash (a late `HSET` would bring it back) |
+//! | `exeunt:u:42` | the index of user 42: a set of ids as numbers, 8 bytes each |
+//! | `exeunt:purge` | the lease of the node that purges |
+//! | `exeunt:w:{exeunt:s:DNqrr2AAAAE}` | for a minute, with `wait_replicas`: that session was over already |
+//!
+//! The two keys of a session may lie on two servers of a cluster, so no step touches both. `create` writes the index
+//! entry **before** the session and **once more after** it, and only then is acknowledged; `destroy` takes the entry
+//! away after the session. So a crash leaves at most a name without a session, never a session that "log out
+//! everywhere" misses. A name without a session is left alone while it is younger than 10 minutes: it may be a login on
+//! its way. The second entry is for an index that was lost, or ended by somebody else, between the two.
+//!
+//! Whether a session has expired is decided from its record with the caller's `now`. What Redis is told of its expiry
+//! is an hour later and only frees space.
+
+mod check;
+mod ending;
+mod error;
+mod find;
+mod link;
+mod node;
+mod packed;
+mod scripts;
+mod url;
+mod walk;
+mod watch;
+
+use std::cmp::Reverse;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::Value;
+use tokio::time::Instant;
+
+pub use self::error::ConnectError;
+use self::error::Fault;
+use self::link::{Link, Twice};
+use self::node::answer;
+use self::packed::{instant_bytes, unpack};
+use self::url::{Config, Mode};
+use super::{Created, Purged, Report, Saved, Store, StoreError, async_trait};
+use crate::session::{Data, Record, SessionId, Timestamp, UserId, Verifier};
+
+/// How long Redis keeps what has expired: nodes whose clocks differ a little still agree.
+const FREED_AFTER: Duration = Duration::from_secs(60 * 60);
+/// How much longer than its sessions an index is kept.
+const INDEX_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// A name without a session that is younger may be a login on its way.
+const ON_ITS_WAY: Duration = Duration::from_secs(10 * 60);
+/// How long one node may purge without a sign of life.
+const LEASE_MS: &str = "15000";
+/// The last millisecond that Lua and Redis both count exactly.
+const LAST_MS: i64 = (1 << 53) - 1;
+/// Records asked for at once in a walk.
+const PAGE: usize = 500;
+
+/// Sessions in Redis or Valkey. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct RedisStore(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    link: Arc<Link>,
+    walks: walk::Walks,
+    /// Who we are where only one may be.
+    owner: String,
+}
+
+impl RedisStore {
+    /// Connects, and looks whether the servers are set up to keep the promises.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] says what is wrong and what to do.
+    pub async fn connect(url: &str) -> Result<Self, ConnectError> {
+        let link = Arc::new(Link::new(Config::parse(url)?));
+        // Errs only if there is one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        link.connect().await?;
+        watch::watch(&link);
+        let owner = format!("{:016x}", RandomState::new().build_hasher().finish());
+        Ok(Self(Arc::new(Inner { link, walks: walk::Walks::default(), owner })))
+    }
+
+    /// What to know of the servers, and what weakens the promises.
+    ///
+    /// # Errors
+    ///
+    /// If a server does not answer, or is not set up to keep the promises.
+    pub async fn check(&self) -> Result<Report, StoreError> {
+        let link = &self.0.link;
+        let mode = match &link.config.mode {
+            Mode::Standalone => "standalone",
+            Mode::Sentinel { .. } => "sentinel",
+            Mode::Cluster => "cluster",
+        };
+        let mut report = Report { facts: vec![("mode", mode.to_owned())], problems: Vec::new() };
+        for node in link.all_primaries(link.until()).await? {
+            let until = link.until();
+            let found = node.open(until).await?.found(until).await?;
+            found.look_over(&node.host).map_err(Fault::Connect)?;
+            report.facts.push(("primary", node.host.to_string()));
+            report.facts.extend(found.facts());
+            let problems = found.problems(link.config.wait_replicas);
+            report.problems.extend(problems.into_iter().map(|problem| format!("{}: {problem}", node.host)));
+        }
+        Ok(report)
+    }
+
+    /// The address without the password, for messages and logs.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.0.link.config.shown
+    }
+}
+
+impl Inner {
+    fn session(&self, id: &SessionId) -> String {
+        format!("{}s:{id}", self.link.config.prefix)
+    }
+
+    fn index(&self, user: &UserId) -> String {
+        format!("{}u:{user}", self.link.config.prefix)
+    }
+
+    /// Adds the session's id to its user's index. Names all that are there if they are more than `limit`.
+    async fn enter(&self, record: &Record, limit: usize, until: Instant) -> Result<Vec<SessionId>, Fault> {
+        let (id, kept_until) = (record.id().to_i64().to_string(), until_ms(record.ends_at(), INDEX_AFTER));
+        let (kept_until, limit) = (kept_until.to_string(), limit.to_string());
+        let values = [id.as_bytes(), kept_until.as_bytes(), limit.as_bytes()];
+        let index = self.index(record.user());
+        ids(self.link.run(&scripts::INDEX, &index, &values, Twice::Harmless, until).await?)
+    }
+
+    async fn members(&self, user: &UserId, until: Instant) -> Result<Vec<SessionId>, Fault> {
+        let index = self.index(user);
+        let mut command = redis::cmd("SMEMBERS");
+        ids(self.link.ask(&index, command.arg(&index), Twice::Harmless, until).await?)
+    }
+
+    /// Takes ids out of an index. That it fails leaves names without sessions, which whoever lists them takes out.
+    async fn leave(&self, user: &UserId, gone: &[SessionId], until: Instant) {
+        if gone.is_empty() {
+            return;
+        }
+        let (index, mut command) = (self.index(user), redis::cmd("SREM"));
+        command.arg(&index).arg(gone.iter().map(|id| id.to_i64()).collect::<Vec<_>>());
+        if let Err(fault) = self.link.ask(&index, &command, Twice::Harmless, until).await {
+            tracing::debug!(error = %super::Causes(&fault), "an index keeps the names of ended sessions for now");
+        }
+    }
+
+    async fn records(&self, ids: &[SessionId], until: Instant) -> Result<Vec<Option<Record>>, Fault> {
+        let keys: Vec<_> = ids.iter().map(|id| self.session(id)).collect();
+        let values = self.link.values(&keys, until).await?;
+        let records =
+            ids.iter().zip(values).map(|(id, value)| value.map(|value| unpack(*id, &value)).transpose());
+        records.collect()
+    }
+
+    /// Ends the user's sessions among those that are surplus: whoever looks last has seen all, and all order them alike.
+    async fn make_room(
+        &self,
+        new: &Record,
+        all: &[SessionId],
+        limit: usize,
+        until: Instant,
+    ) -> Result<Vec<SessionId>, Fault> {
+        let (now, user) = (new.created_at(), new.user());
+        let found = self.records(all, until).await?.into_iter().flatten();
+        let mut live: Vec<_> = found.filter(|record| record.user() == user && record.is_live(now)).collect();
+        // Those that are older and were seen by a clock ahead of ours are not thereby newer than a login.
+        live.sort_by_key(|record| {
+            let older = record.created_at() < now;
+            (if older { record.seen_at().min(now) } else { record.seen_at() }, !older, record.id())
+        });
+        let surplus = live.len().saturating_sub(limit);
+        let mut ended = Vec::new();
+        for record in live.into_iter().take(surplus) {
+            if self.link.end(&self.session(&record.id()), until).await?.is_some() {
+                ended.push(record.id());
+            }
+        }
+        self.leave(user, &ended, until).await;
+        Ok(ended)
+    }
+
+    /// Takes names without sessions out of an index, unless they are so young that their logins may be on their way.
+    async fn prune(
+        &self,
+        user: &UserId,
+        gone: &[SessionId],
+        now: Timestamp,
+        until: Instant,
+    ) -> Result<(), Fault> {
+        let old = |id: &&SessionId| now.since(id.time()) > ON_ITS_WAY;
+        let old: Vec<_> = gone.iter().filter(old).copied().collect();
+        if old.is_empty() {
+            return Ok(());
+        }
+        self.leave(user, &old, until).await;
+        // A copied session may have come with its old id just now.
+        for record in self.records(&old, until).await?.into_iter().flatten() {
+            self.enter(&record, usize::MAX, until).await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    async fn create(&self, record: &Record, limit: usize) -> Result<Created, StoreError> {
+        let Self(inner) = self;
+        let until = inner.link.until();
+        let (key, limit) = (inner.session(&record.id()), limit.max(1));
+        inner.enter(record, usize::MAX, until).await?;
+        let mut set = redis::cmd("SET");
+        set.arg(&key).arg(packed::pack(record)).arg("NX");
+        set.arg("PXAT").arg(until_ms(record.expires_at(), FREED_AFTER));
+        if inner.link.ask(&key, &set, Twice::Never, until).await? == Value::Nil {
+            return Ok(Created::Taken);
+        }
+        inner.walks.created(record.id());
+        let all = inner.enter(record, limit, until).await?;
+        let ended = inner.make_room(record, &all, limit, until).await?;
+        Ok(Created::Yes { ended })
+    }
+
+    async fn load(&self, id: &SessionId, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
+        let Self(inner) = self;
+        let (key, until) = (inner.session(id), inner.link.until());
+        let value = inner.link.ask(&key, redis::cmd("GET").arg(&key), Twice::Harmless, until).await?;
+        let Some(value) = answer::<Option<Vec<u8>>>(value)? else { return Ok(None) };
+        let record = unpack(*id, &value)?;
+        Ok(record.is_live(now).then(|| Arc::new(record)))
+    }
+
+    async fn renew(
+        &self,
+        id: &SessionId,
+        old: &Verifier,
+        new: &Verifier,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let Self(inner) = self;
+        let (now, expires_at) = (instant_bytes(now), instant_bytes(expires_at));
+        let values = [&old.as_bytes()[..], &now, &expires_at, new.as_bytes()];
+        let (key, until) = (inner.session(id), inner.link.until());
+        Ok(answer(inner.link.run(&scripts::RENEW, &key, &values, Twice::Never, until).await?)?)
+    }
+
+    async fn save(
+        &self,
+        id: &SessionId,
+        verifier: &Verifier,
+        revision: u32,
+        data: &Data,
+        now: Timestamp,
+    ) -> Result<Saved, StoreError> {
+        let Self(inner) = self;
+        let next = revision.wrapping_add(1);
+        let data = if data.is_empty() { "" } else { data.as_json() };
+        let (now, revision, next_bytes) = (instant_bytes(now), revision.to_be_bytes(), next.to_be_bytes());
+        let values = [&verifier.as_bytes()[..], &now, &revision, &next_bytes, data.as_bytes()];
+        let (key, until) = (inner.session(id), inner.link.until());
+        let said = inner.link.run(&scripts::SAVE, &key, &values, Twice::Never, until).await?;
+        Ok(match said {
+            Value::Int(1) => Saved::At(next),
+            Value::Int(2) => Saved::Stale,
+            _ => Saved::Gone,
+        })
+    }
+
+    async fn touch(
+        &self,
+        id: &SessionId,
+        verifier: &Verifier,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let Self(inner) = self;
+        let (now, expires_at) = (instant_bytes(now), instant_bytes(expires_at));
+        let values = [&verifier.as_bytes()[..], &now, &expires_at];
+        let (key, until) = (inner.session(id), inner.link.until());
+        Ok(answer(inner.link.run(&scripts::TOUCH, &key, &values, Twice::Harmless, until).await?)?)
+    }
+
+    async fn destroy(&self, id: &SessionId) -> Result<bool, StoreError> {
+        let Self(inner) = self;
+        let until = inner.link.until();
+        let Some(value) = inner.link.end(&inner.session(id), until).await? else { return Ok(false) };
+        // What a newer exeunt wrote is ended all the same; its name stays in the index until somebody lists it.
+        if let Ok(record) = unpack(*id, &value) {
+            inner.leave(record.user(), &[*id], until).await;
+        }
+        Ok(true)
+    }
+
+    async fn destroy_all(
+        &self,
+        user: &UserId,
+        except: Option<&SessionId>,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let Self(inner) = self;
+        let until = inner.link.until();
+        let all = inner.members(user, until).await?;
+        let mut ended = Vec::new();
+        for (id, record) in all.iter().zip(inner.records(&all, until).await?) {
+            let key = inner.session(id);
+            match record {
+                // It may be a login on its way, or the end of one that no replica has confirmed.
+                None => inner.link.confirm_end(&key, until).await?,
+                Some(record) if record.user() != user || Some(id) == except => (),
+                Some(_) if inner.link.end(&key, until).await?.is_some() => ended.push(*id),
+                Some(_) => (),
+            }
+        }
+        inner.leave(user, &ended, until).await;
+        Ok(ended)
+    }
+
+    async fn list(&self, user: &UserId, now: Timestamp) -> Result<Vec<Record>, StoreError> {
+        let Self(inner) = self;
+        let until = inner.link.until();
+        let all = inner.members(user, until).await?;
+        let (mut found, mut gone) = (Vec::new(), Vec::new());
+        for (id, record) in all.iter().zip(inner.records(&all, until).await?) {
+            match record {
+                None => gone.push(*id),
+                Some(record) if record.user() == user && record.is_live(now) => found.push(record),
+                Some(_) => (),
+            }
+        }
+        inner.prune(user, &gone, now, until).await?;
+        found.sort_by_key(|record| Reverse((record.seen_at(), record.id())));
+        Ok(found)
+    }
+
+    /// Looks at all keys first, and at their values page by page. Each of these steps has the deadline to itself.
+    async fn walk(
+        &self,
+        after: Option<&SessionId>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Record>, StoreError> {
+        let Self(inner) = self;
+        let mut rest = inner.walks.begin(&inner.link, after).await?;
+        let mut found = Vec::new();
+        while found.len() < limit && !rest.is_empty() {
+            let page: Vec<_> = rest.drain(..rest.len().min(limit - found.len()).min(PAGE)).collect();
+            let records = inner.records(&page, inner.link.until()).await?;
+            found.extend(records.into_iter().flatten().filter(|record| record.is_live(now)));
+        }
+        if let Some(last) = found.last().filter(|_| !rest.is_empty()) {
+            inner.walks.keep(last.id(), rest);
+        }
+        Ok(found)
+    }
+
+    async fn purge(
+        &self,
+        after: Option<&SessionId>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Purged, StoreError> {
+        let Self(inner) = self;
+        let (lease, link) = (format!("{}purge", inner.link.config.prefix), &inner.link);
+        let values = [inner.owner.as_bytes(), LEASE_MS.as_bytes()];
+        let ours = link.run(&scripts::LEASE, &lease, &values, Twice::Harmless, link.until()).await?;
+        if !answer::<bool>(ours)? {
+            return Ok(Purged::default());
+        }
+        let mut rest = inner.walks.begin(link, after).await?;
+        let page: Vec<_> = rest.drain(..rest.len().min(limit)).collect();
+        let mut ended = Vec::new();
+        for ids in page.chunks(PAGE) {
+            let records = inner.records(ids, link.until()).await?;
+            for record in records.into_iter().flatten().filter(|record| !record.is_live(now)) {
+                let (id, key, until) = (record.id(), inner.session(&record.id()), link.until());
+                // It may have been touched since it was found: only what is expired in that step is dropped.
+                let value =
+                    link.run(&scripts::PURGE, &key, &[&instant_bytes(now)], Twice::Never, until).await?;
+                if value != Value::Nil {
+                    inner.leave(record.user(), &[id], until).await;
+                    ended.push(id);
+                }
+            }
+        }
+        let next = if page.len() < limit { None } else { page.last().copied() };
+        if let Some(next) = next {
+            inner.walks.keep(next, rest);
+        }
+        Ok(Purged { ended, next })
+    }
+
+    /// Half an hour: Redis frees what has expired by itself, and only who expired is still to be said.
+    fn purge_pause(&self) -> Duration {
+        Duration::from_secs(30 * 60)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        let link = &self.0.link;
+        for node in link.all_primaries(link.until()).await? {
+            node.ask(&redis::cmd("PING"), link.until()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// An instant that much later, in the milliseconds that Redis takes.
+fn until_ms(instant: Timestamp, by: Duration) -> i64 {
+    (instant.plus(by).as_micros() / 1_000).min(LAST_MS)
+}
+
+fn ids(value: Value) -> Result<Vec<SessionId>, Fault> {
+    let numbers: Vec<i64> = answer(value)?;
+    Ok(numbers.into_iter().filter_map(SessionId::from_i64).collect())
+}

@@ -1,0 +1,357 @@
+//! From a key to the server that has it, in every mode.
+//!
+//! Must never repeat a step that may have happened, unless happening twice is the same as once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use redis::{Cmd, ErrorKind, Pipeline, ServerErrorKind, Value};
+use tokio::time::Instant;
+
+use super::error::{ConnectError, Fault, Redirect};
+use super::find;
+use super::node::{Node, Role, answer};
+use super::scripts::Lua;
+use super::url::{Config, Host, Mode};
+
+/// How often a step goes to another server than it was first sent to.
+const REDIRECTS: usize = 4;
+/// Values asked for at once.
+const AT_ONCE: usize = 500;
+
+/// Whether a step may be sent again when nobody knows whether it happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Twice {
+    /// Twice is the same as once.
+    Harmless,
+    /// The second would answer otherwise than the first.
+    Never,
+}
+
+/// What is done on the server that has a key.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step<'a> {
+    Command(&'a Cmd),
+    /// Takes a value away, if that was not done before, and waits for the replicas.
+    Replicated(Option<&'a Cmd>),
+}
+
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) config: Arc<Config>,
+    primaries: Mutex<HashMap<Host, Arc<Node>>>,
+    guides: Mutex<HashMap<Host, Arc<Node>>>,
+    map: Mutex<Option<Arc<Map>>>,
+    finding: tokio::sync::Mutex<()>,
+}
+
+/// Who has which keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Map {
+    /// First slot, last slot, primary.
+    pub(super) ranges: Vec<(u16, u16, Host)>,
+    /// Slots that moved since.
+    pub(super) moved: HashMap<u16, Host>,
+    /// Servers that can be asked for a newer map, besides those that the URL names.
+    pub(super) known: Vec<Host>,
+}
+
+impl Link {
+    pub(super) fn new(config: Config) -> Self {
+        let (primaries, guides, map, finding) = Default::default();
+        Self { config: Arc::new(config), primaries, guides, map, finding }
+    }
+
+    /// Reaches every primary once.
+    pub(super) async fn connect(&self) -> Result<(), ConnectError> {
+        let until = self.until();
+        let opened = async {
+            for node in self.all_primaries(until).await? {
+                node.open(until).await?;
+            }
+            Ok(())
+        };
+        opened.await.map_err(|fault: Fault| fault.of_connecting(&self.config.shown))
+    }
+
+    /// When a step that begins now has to be over.
+    pub(super) fn until(&self) -> Instant {
+        Instant::now() + self.config.deadline
+    }
+
+    /// Sends a command to the server that has the key.
+    pub(super) async fn ask(
+        &self,
+        key: &str,
+        command: &Cmd,
+        twice: Twice,
+        until: Instant,
+    ) -> Result<Value, Fault> {
+        self.on_primary(key, Step::Command(command), twice, until).await
+    }
+
+    /// Runs a script on a key.
+    pub(super) async fn run(
+        &self,
+        script: &Lua,
+        key: &str,
+        values: &[&[u8]],
+        twice: Twice,
+        until: Instant,
+    ) -> Result<Value, Fault> {
+        match self.ask(key, &script.by_name(key, values), twice, until).await {
+            Err(Fault::Said { source, .. })
+                if source.kind() == ErrorKind::Server(ServerErrorKind::NoScript) =>
+            {
+                self.ask(key, &script.whole(key, values), twice, until).await
+            }
+            answered => answered,
+        }
+    }
+
+    /// The values of many keys, in their order.
+    pub(super) async fn values(
+        &self,
+        keys: &[String],
+        until: Instant,
+    ) -> Result<Vec<Option<Vec<u8>>>, Fault> {
+        let mut values = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(AT_ONCE) {
+            values.extend(match self.values_at_once(keys, until).await {
+                // Some of them moved, or a connection broke: one by one each finds its way.
+                Err(fault) if fault.was_not_done() || fault.is_cut() => {
+                    self.values_one_by_one(keys, until).await?
+                }
+                answered => answered?,
+            });
+        }
+        Ok(values)
+    }
+
+    async fn values_at_once(&self, keys: &[String], until: Instant) -> Result<Vec<Option<Vec<u8>>>, Fault> {
+        let map = self.map(until).await?;
+        let mut by_host = HashMap::<&Host, (Pipeline, Vec<usize>)>::new();
+        for (place, key) in keys.iter().enumerate() {
+            let (pipeline, places) = by_host.entry(map.host(key)?).or_default();
+            pipeline.cmd("GET").arg(key);
+            places.push(place);
+        }
+        let mut values = vec![None; keys.len()];
+        for (host, (pipeline, places)) in by_host {
+            let answers = self.primary(host).ask_all(&pipeline, until).await?;
+            for (place, value) in places.into_iter().zip(answers) {
+                if let Some(slot) = values.get_mut(place) {
+                    *slot = answer(value)?;
+                }
+            }
+        }
+        Ok(values)
+    }
+
+    async fn values_one_by_one(
+        &self,
+        keys: &[String],
+        until: Instant,
+    ) -> Result<Vec<Option<Vec<u8>>>, Fault> {
+        let mut values = Vec::with_capacity(keys.len());
+        for key in keys {
+            let mut get = redis::cmd("GET");
+            values.push(answer(self.ask(key, get.arg(key), Twice::Harmless, until).await?)?);
+        }
+        Ok(values)
+    }
+
+    /// Does something on the server that has the key, on another if that says so.
+    pub(super) async fn on_primary(
+        &self,
+        key: &str,
+        step: Step<'_>,
+        twice: Twice,
+        until: Instant,
+    ) -> Result<Value, Fault> {
+        let (mut asking, mut again) = (None, true);
+        for _ in 0..REDIRECTS {
+            let node = match asking.clone() {
+                Some(host) => self.primary(&host),
+                None => self.primary(self.map(until).await?.host(key)?),
+            };
+            let done = match (step, asking.take().is_some()) {
+                (Step::Command(command), false) => node.ask(command, until).await,
+                (Step::Command(command), true) => ask_once_there(&node, command, until).await,
+                (Step::Replicated(take), _) => self.replicated_on(&node, key, take, until).await,
+            };
+            let fault = match done {
+                Ok(done) => return Ok(done),
+                Err(fault) => fault,
+            };
+            match fault.redirect() {
+                Some(Redirect::Moved(host)) => self.moved(key, host),
+                Some(Redirect::Ask(host)) => asking = Some(host),
+                None => {
+                    if fault.doubts_the_place() {
+                        self.forget();
+                    }
+                    let harmless = fault.was_not_done() || (fault.is_cut() && twice == Twice::Harmless);
+                    if !(harmless && std::mem::take(&mut again)) {
+                        return Err(fault);
+                    }
+                }
+            }
+        }
+        let what = "the servers send each other's keys round in a circle".to_owned();
+        Err(Fault::NoPrimary { what, source: None })
+    }
+
+    /// Every server that has keys.
+    pub(super) async fn all_primaries(&self, until: Instant) -> Result<Vec<Arc<Node>>, Fault> {
+        Ok(self.map(until).await?.hosts().into_iter().map(|host| self.primary(host)).collect())
+    }
+
+    /// Who has which keys, found out anew if that is in doubt.
+    async fn map(&self, until: Instant) -> Result<Arc<Map>, Fault> {
+        if let Some(map) = self.known_map() {
+            return Ok(map);
+        }
+        let finding = async {
+            let _one = self.finding.lock().await;
+            match self.known_map() {
+                Some(map) => Ok(map),
+                None => self.find(until).await,
+            }
+        };
+        tokio::time::timeout_at(until, finding).await.unwrap_or_else(|_| {
+            let what = format!("nobody said within the deadline where the keys are ({})", self.config.shown);
+            Err(Fault::NoPrimary { what, source: None })
+        })
+    }
+
+    /// Asks where the primaries are now.
+    pub(super) async fn find(&self, until: Instant) -> Result<Arc<Map>, Fault> {
+        let found = match &self.config.mode {
+            Mode::Standalone => Map::of_one(self.config.nodes.first()),
+            Mode::Sentinel { master } => find::by_sentinels(self.guides(), master, until).await?,
+            Mode::Cluster => find::in_cluster(self.guides(), until).await?,
+        };
+        let found = Arc::new(found);
+        let mut primaries = lock(&self.primaries);
+        primaries.retain(|host, _| found.hosts().contains(&host));
+        *lock(&self.map) = Some(Arc::clone(&found));
+        Ok(found)
+    }
+
+    pub(super) fn known_map(&self) -> Option<Arc<Map>> {
+        lock(&self.map).clone()
+    }
+
+    pub(super) fn forget(&self) {
+        if let Some(map) = lock(&self.map).take() {
+            // Whom to ask is remembered, in case those whom the URL names are gone for good.
+            let mut guides = lock(&self.guides);
+            for host in &map.known {
+                guides.entry(host.clone()).or_insert_with(|| self.new_node(host, Role::Guide));
+            }
+        }
+    }
+
+    fn moved(&self, key: &str, host: Host) {
+        let mut map = lock(&self.map);
+        if let Some(known) = &*map {
+            let mut moved = Map::clone(known);
+            moved.moved.insert(slot(key), host);
+            *map = Some(Arc::new(moved));
+        }
+    }
+
+    fn guides(&self) -> Vec<Arc<Node>> {
+        let known = self.known_map();
+        let known = known.iter().flat_map(|map| &map.known);
+        let hosts: std::collections::BTreeSet<_> = self.config.nodes.iter().chain(known).cloned().collect();
+        let mut guides = lock(&self.guides);
+        for host in hosts {
+            let node = self.new_node(&host, Role::Guide);
+            guides.entry(host).or_insert(node);
+        }
+        guides.values().cloned().collect()
+    }
+
+    pub(super) fn primary(&self, host: &Host) -> Arc<Node> {
+        let mut primaries = lock(&self.primaries);
+        let node = primaries.entry(host.clone()).or_insert_with(|| self.new_node(host, Role::Primary));
+        Arc::clone(node)
+    }
+
+    fn new_node(&self, host: &Host, role: Role) -> Arc<Node> {
+        Arc::new(Node::new(host.clone(), role, Arc::clone(&self.config)))
+    }
+}
+
+/// A step on a key that is just moving to this server.
+async fn ask_once_there(node: &Node, command: &Cmd, until: Instant) -> Result<Value, Fault> {
+    let mut both = Pipeline::new();
+    both.cmd("ASKING").ignore().add_command(command.clone());
+    node.ask_all(&both, until).await?.pop().ok_or(Fault::Form("the server gave too few answers"))
+}
+
+impl Map {
+    pub(super) fn of_one(host: Option<&Host>) -> Self {
+        let ranges = host.map(|host| (0, u16::MAX, host.clone())).into_iter().collect();
+        Self { ranges, ..Self::default() }
+    }
+
+    fn host(&self, key: &str) -> Result<&Host, Fault> {
+        let slot = slot(key);
+        let in_range = || self.ranges.iter().find(|(first, last, _)| (*first..=*last).contains(&slot));
+        let host = self.moved.get(&slot).or_else(|| in_range().map(|(_, _, host)| host));
+        host.ok_or_else(|| Fault::NoPrimary { what: format!("no server has slot {slot}"), source: None })
+    }
+
+    pub(super) fn hosts(&self) -> Vec<&Host> {
+        let mut hosts: Vec<_> =
+            self.ranges.iter().map(|(_, _, host)| host).chain(self.moved.values()).collect();
+        hosts.sort();
+        hosts.dedup();
+        hosts
+    }
+}
+
+/// The slot of a key: CRC-16 (XMODEM) of the part in the first braces, or of all of it (Redis Cluster specification).
+fn slot(key: &str) -> u16 {
+    let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
+    let hashed = tag.filter(|tag| !tag.is_empty()).unwrap_or(key);
+    let crc = hashed.bytes().fold(0_u16, |crc, byte| {
+        (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| match crc & 0x8000 {
+            0 => crc << 1,
+            _ => (crc << 1) ^ 0x1021,
+        })
+    });
+    crc % 16_384
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::cluster_routing::Slot;
+
+    use super::*;
+
+    #[test]
+    fn a_key_has_the_slot_that_the_servers_give_it() {
+        for key in [
+            "",
+            "a",
+            "exeunt:s:DNqrr2AAAAE",
+            "exeunt:u:{a}",
+            "u:{}x",
+            "u:}{a}b}",
+            "u:{{a}}",
+            "exeunt:w:{exeunt:s:x}",
+        ] {
+            assert_eq!(Slot::new(slot(key)), Some(Slot::for_key(key)), "{key}");
+        }
+        assert_eq!(slot("123456789"), 0x31C3);
+        assert_eq!(slot("exeunt:w:{exeunt:s:DNqrr2AAAAE}"), slot("exeunt:s:DNqrr2AAAAE"));
+    }
+}

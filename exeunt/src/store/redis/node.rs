@@ -1,0 +1,250 @@
+//! One server, or sentinel, and the connection to it.
+//!
+//! Must never hand on a connection that broke or went silent, and must never keep data on a server that is not set up
+//! for it: each new connection is looked over first.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo as _, Pipeline,
+    ProtocolVersion, PushInfo, PushKind, RedisConnectionInfo, RedisError, TlsCertificates, Value,
+};
+use tokio::time::{Instant, timeout_at};
+
+use super::check::Found;
+use super::error::{ConnectError, Fault, is_refusal};
+use super::url::{Config, Host, Login, Mode};
+
+/// What we want of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// To keep sessions: it is looked over.
+    Primary,
+    /// To say where the primaries are.
+    Guide,
+}
+
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) host: Host,
+    role: Role,
+    config: Arc<Config>,
+    open: Mutex<Option<Open>>,
+    // One attempt at a time, and whoever waits meanwhile shares what comes of it.
+    connecting: tokio::sync::Mutex<()>,
+    /// Connections for one step at a time, since `WAIT` holds up whatever else uses its connection.
+    spare: Mutex<Vec<Open>>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Open {
+    host: Host,
+    connection: MultiplexedConnection,
+    alive: Arc<AtomicBool>,
+}
+
+impl Node {
+    pub(super) fn new(host: Host, role: Role, config: Arc<Config>) -> Self {
+        let (open, connecting, spare) = Default::default();
+        Self { host, role, config, open, connecting, spare }
+    }
+
+    /// Sends a command over the connection that all share.
+    pub(super) async fn ask(&self, command: &Cmd, until: Instant) -> Result<Value, Fault> {
+        self.open(until).await?.ask(command, until).await
+    }
+
+    /// Sends several at once. The first that is refused makes an error of all.
+    pub(super) async fn ask_all(&self, commands: &Pipeline, until: Instant) -> Result<Vec<Value>, Fault> {
+        let open = self.open(until).await?;
+        let mut connection = open.connection.clone();
+        open.within(until, commands.query_async(&mut connection)).await
+    }
+
+    /// The connection, made anew if need be.
+    pub(super) async fn open(&self, until: Instant) -> Result<Open, Fault> {
+        if let Some(open) = self.opened() {
+            return Ok(open);
+        }
+        let attempt = async {
+            let _one = self.connecting.lock().await;
+            if let Some(open) = self.opened() {
+                return Ok(open);
+            }
+            let open = self.connect(until).await?;
+            *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some(open.clone());
+            Ok(open)
+        };
+        timeout_at(until, attempt).await.unwrap_or_else(|_| Err(self.is_silent().into()))
+    }
+
+    /// The connection, if there is one.
+    pub(super) fn opened(&self) -> Option<Open> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.as_ref().filter(|open| open.alive.load(Ordering::SeqCst)).cloned()
+    }
+
+    /// Forgets the connection: the next step makes a new one.
+    pub(super) fn close(&self) {
+        if let Some(open) = self.opened() {
+            open.close();
+        }
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// A connection that nobody else uses meanwhile. Whoever gives up leaves it to fall: an answer that is still to come
+    /// must not be another's.
+    pub(super) async fn take_spare(&self, until: Instant) -> Result<Open, Fault> {
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match spare.filter(|open| open.alive.load(Ordering::SeqCst)) {
+            Some(open) => Ok(open),
+            None => Ok(self.connect(until).await?),
+        }
+    }
+
+    pub(super) fn give_back(&self, open: Open) {
+        if open.alive.load(Ordering::SeqCst) {
+            self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(open);
+        }
+    }
+
+    async fn connect(&self, until: Instant) -> Result<Open, ConnectError> {
+        let connecting = async {
+            let alive = Arc::new(AtomicBool::new(true));
+            let open = match self.client().await {
+                Ok(client) => {
+                    let config = connection_config(&alive);
+                    client.get_multiplexed_async_connection_with_config(&config).await
+                }
+                Err(error) => Err(error),
+            };
+            let mut connection = open.map_err(|error| self.cannot(error))?;
+            if self.role == Role::Primary {
+                let found = Found::of(&mut connection).await.map_err(|error| self.cannot(error))?;
+                found.look_over(&self.host)?;
+                for problem in found.problems(self.config.wait_replicas) {
+                    tracing::warn!(server = %self.host, "{problem}");
+                }
+            }
+            let open = Open { host: self.host.clone(), connection, alive };
+            Ok(open)
+        };
+        timeout_at(until, connecting).await.unwrap_or_else(|_| Err(self.is_silent()))
+    }
+
+    async fn client(&self) -> Result<Client, RedisError> {
+        let Host { name, port } = self.host.clone();
+        let tls = self.config.tls;
+        let address = match tls {
+            true => ConnectionAddr::TcpTls { host: name, port, insecure: false, tls_params: None },
+            false => ConnectionAddr::Tcp(name, port),
+        };
+        let sentinel = self.role == Role::Guide && matches!(self.config.mode, Mode::Sentinel { .. });
+        let (login, db) = match sentinel {
+            true => (&self.config.sentinel_login, 0),
+            false => (&self.config.login, self.config.db),
+        };
+        let info = address.into_connection_info()?.set_redis_settings(settings(login, db));
+        if !tls {
+            return Client::open(info);
+        }
+        let root_cert = self.config.ca.clone();
+        let build = move || Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert });
+        // It reads the machine's roots from the disk.
+        let built = tokio::task::spawn_blocking(build).await;
+        built.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
+    }
+
+    fn cannot(&self, error: RedisError) -> ConnectError {
+        let address = self.host.to_string();
+        if error.code() == Some("NOPERM") {
+            let reason = format!("the user of the address may not do what is needed ({error})");
+            return ConnectError::Setup { address, reason };
+        }
+        match is_refusal(&error) {
+            true => ConnectError::Refused { address, source: error.into() },
+            false => ConnectError::Unreachable { address, source: error.into() },
+        }
+    }
+
+    fn is_silent(&self) -> ConnectError {
+        let source = format!("no connection within {}", humantime::format_duration(self.config.deadline));
+        ConnectError::Unreachable { address: self.host.to_string(), source: source.into() }
+    }
+}
+
+impl Open {
+    pub(super) async fn ask(&self, command: &Cmd, until: Instant) -> Result<Value, Fault> {
+        let mut connection = self.connection.clone();
+        self.within(until, command.query_async(&mut connection)).await
+    }
+
+    async fn within<T>(
+        &self,
+        until: Instant,
+        asked: impl Future<Output = Result<T, RedisError>>,
+    ) -> Result<T, Fault> {
+        let address = self.host.clone();
+        match timeout_at(until, asked).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(source)) => {
+                let fault = Fault::Said { address, source };
+                if fault.ends_the_connection() {
+                    self.close();
+                }
+                Err(fault)
+            }
+            Err(_) => {
+                self.close();
+                Err(Fault::Late { address })
+            }
+        }
+    }
+
+    pub(super) async fn found(&self, until: Instant) -> Result<Found, Fault> {
+        let mut connection = self.connection.clone();
+        self.within(until, Found::of(&mut connection)).await
+    }
+
+    /// Whoever still waits for an answer on it may get it; nobody begins anything new.
+    fn close(&self) {
+        self.alive.store(false, Ordering::SeqCst);
+    }
+}
+
+/// An answer as what it should be.
+pub(super) fn answer<T: FromRedisValue>(value: Value) -> Result<T, Fault> {
+    redis::from_redis_value(value).map_err(|_| Fault::Form("the server answered something unheard of"))
+}
+
+fn connection_config(alive: &Arc<AtomicBool>) -> AsyncConnectionConfig {
+    let alive = Arc::clone(alive);
+    // It says so when the connection ends, so that no step has to find that out by failing.
+    let heard = move |push: PushInfo| {
+        if push.kind == PushKind::Disconnection {
+            alive.store(false, Ordering::SeqCst);
+        }
+        Ok::<(), redis::aio::SendError>(())
+    };
+    // Each step brings its own deadline.
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(None)
+        .set_response_timeout(None)
+        .set_push_sender(heard)
+}
+
+fn settings(login: &Login, db: i64) -> RedisConnectionInfo {
+    let mut settings = RedisConnectionInfo::default()
+        .set_db(db)
+        .set_protocol(ProtocolVersion::RESP3)
+        .set_lib_name("exeunt", env!("CARGO_PKG_VERSION"));
+    if let Some(user) = &login.user {
+        settings = settings.set_username(user);
+    }
+    if let Some(password) = &login.password {
+        settings = settings.set_password(password);
+    }
+    settings
+}
