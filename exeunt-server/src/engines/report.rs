@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 
-use exeunt::store::{Report, Store as _};
 use exeunt::store::sqlite::{Database, DatabaseError};
+use exeunt::store::{Report, Store as _};
 
 use super::{ACCOUNTS, BOTH, EngineError, Engines, Opened, SESSIONS};
 
