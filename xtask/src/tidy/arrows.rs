@@ -24,7 +24,7 @@ const LAYERS: &[&[&str]] = &[
     &["accounts", "config", "html", "proxy"],
     &["engines"],
     &["admin", "site"],
-    &["control", "telemetry"],
+    &["backup", "control", "copy", "telemetry"],
     &["error"],
     &["api", "pages"],
     &["app"],
