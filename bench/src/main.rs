@@ -7,6 +7,7 @@ mod load;
 mod measure;
 mod population;
 mod process;
+mod redis;
 mod report;
 mod server;
 
@@ -35,6 +36,24 @@ enum Task {
         /// How many sessions.
         #[arg(long)]
         sessions: usize,
+    },
+    /// Fills a Redis with sessions, and writes a file of their tokens.
+    PopulateRedis {
+        /// Its address.
+        #[arg(long)]
+        url: String,
+        /// The file of tokens.
+        #[arg(long)]
+        tokens: PathBuf,
+        /// How many sessions.
+        #[arg(long)]
+        sessions: usize,
+    },
+    /// The server under test, over Redis.
+    ServeRedis {
+        /// Its address.
+        #[arg(long)]
+        url: String,
     },
     /// The server under test; told what to do on its standard input.
     Serve {
@@ -100,6 +119,8 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Run(options) => measure::run(&options),
         Task::Populate { folder, sessions } => population::make(&folder, sessions),
+        Task::PopulateRedis { url, tokens, sessions } => population::make_in_redis(&url, &tokens, sessions),
+        Task::ServeRedis { url } => server::serve_redis(&url),
         Task::Serve { store, near, at } => server::serve(&store, near, at),
         Task::Load { tokens } => load::serve(&tokens),
         Task::Logouts { folder, count, waiting, round } => durable::logouts(&folder, count, waiting, round),

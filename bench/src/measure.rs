@@ -15,12 +15,13 @@ use exeunt::store::DEFAULT_NEAR_BYTES;
 use crate::durable::{Made, quantile};
 use crate::population::{read_tokens, store, tokens};
 use crate::process::{Worker, anywhere, copy, cpu_micros, on_core, output, resident_bytes, this_program};
+use crate::redis;
 use crate::report::{self, Found, Row};
 
-const SERVER_CORE: usize = 0;
-const LOAD_CORE: usize = 1;
-const CONNECTIONS: usize = 64;
-const HOT: usize = 10_000;
+pub(crate) const SERVER_CORE: usize = 0;
+pub(crate) const LOAD_CORE: usize = 1;
+pub(crate) const CONNECTIONS: usize = 64;
+pub(crate) const HOT: usize = 10_000;
 const LOG_BYTES: u64 = 64 * 1024 * 1024;
 const SECOND: i64 = 1_000_000;
 /// A touch is due after a 60th of the idle timeout of 30 minutes.
@@ -34,16 +35,22 @@ pub(crate) struct Options {
     sessions: usize,
     /// The requests of one window.
     #[arg(long, default_value_t = 200_000)]
-    requests: usize,
+    pub(crate) requests: usize,
     /// The pairs of windows, bare and protected, of a row.
     #[arg(long, default_value_t = 7)]
-    pairs: usize,
+    pub(crate) pairs: usize,
     /// The logouts of one of three rounds.
     #[arg(long, default_value_t = 50_000)]
     logouts: usize,
     /// Where the stores lie meanwhile; it is emptied before.
     #[arg(long, default_value = "target/bench")]
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
+    /// The program that serves the same route under axum-login; `cargo xtask bench` builds it.
+    #[arg(long, default_value = "target/peer/release/peer")]
+    pub(crate) peer: PathBuf,
+    /// Measures requests over Redis alone, and only prints.
+    #[arg(long, conflicts_with = "write")]
+    only_redis: bool,
     /// The file whose tables are written; without it they are only printed.
     #[arg(long)]
     write: Option<PathBuf>,
@@ -60,6 +67,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         std::fs::remove_dir_all(&options.folder)?;
     }
     std::fs::create_dir_all(&folder)?;
+    if options.only_redis {
+        println!("{}", report::over_redis(&redis::measure(options)?)?);
+        return Ok(());
+    }
     let sync = sync_micros(&options.folder)?;
 
     say("logging in");
@@ -82,6 +93,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     say("destroy_all");
     let destroy_all = numbers(&output(&mut anywhere(&["destroy-all", "--folder", text(&folder)?])?)?)?;
     let logouts = bench.logouts()?;
+    let redis = redis::measure(options)?;
 
     let found = Found {
         command: options.command.clone(),
@@ -98,6 +110,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         log_bytes: LOG_BYTES,
         destroy_all,
         logouts,
+        redis,
     };
     let tables = report::tables(&found)?;
     println!("{tables}");
@@ -344,18 +357,8 @@ impl Pair {
         Ok(Window { cpu: (after - before) / requests as f64, a_second: requests as f64 / seconds })
     }
 
-    /// The server's processor time once it has nothing left to do.
     fn settled(&self) -> Result<f64> {
-        let mut spent = cpu_micros(self.server.id())?;
-        for _ in 0..200 {
-            std::thread::sleep(Duration::from_millis(25));
-            let now = cpu_micros(self.server.id())?;
-            if now - spent < 250.0 {
-                return Ok(now);
-            }
-            spent = now;
-        }
-        Ok(spent)
+        settled(self.server.id())
     }
 
     /// How many bytes the server grows by when each session was asked for once.
@@ -372,6 +375,20 @@ impl Pair {
         drop(self.load);
         self.server.stop()
     }
+}
+
+/// A process's processor time, in microseconds, once it has nothing left to do.
+pub(crate) fn settled(process: u32) -> Result<f64> {
+    let mut spent = cpu_micros(process)?;
+    for _ in 0..200 {
+        std::thread::sleep(Duration::from_millis(25));
+        let now = cpu_micros(process)?;
+        if now - spent < 250.0 {
+            return Ok(now);
+        }
+        spent = now;
+    }
+    Ok(spent)
 }
 
 /// Asks until there is an answer, on a connection of its own.
@@ -405,19 +422,19 @@ fn sync_micros(folder: &Path) -> Result<(f64, f64)> {
     Ok((micros(0.5), micros(0.99)))
 }
 
-fn ports_of(line: &str) -> Result<(u16, u16)> {
+pub(crate) fn ports_of(line: &str) -> Result<(u16, u16)> {
     let (bare, protected) = line.split_once(' ').context("two ports")?;
     Ok((bare.parse()?, protected.parse()?))
 }
 
-fn numbers(line: &str) -> Result<Vec<f64>> {
+pub(crate) fn numbers(line: &str) -> Result<Vec<f64>> {
     line.split_whitespace().map(|number| number.parse().with_context(|| format!("{line:?}"))).collect()
 }
 
-fn text(path: &Path) -> Result<&str> {
+pub(crate) fn text(path: &Path) -> Result<&str> {
     path.to_str().context("a path in UTF-8")
 }
 
-fn say(what: &str) {
+pub(crate) fn say(what: &str) {
     println!("==> {what}");
 }

@@ -10,11 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
+use exeunt::store::redis::RedisStore;
 use exeunt::store::sqlite::SqliteStore;
 use exeunt::{Client, LoginOptions, Sessions, UserId, Users, UsersError, Verified};
-
-/// The characters of a token.
-pub(crate) const TOKEN: usize = 54;
 
 /// Users who have as many sessions as a user may have, besides the others, who have [`EACH`].
 pub(crate) const LARGE_USERS: usize = 20;
@@ -68,13 +66,24 @@ pub(crate) fn make(folder: &Path, sessions: usize) -> Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let began = Instant::now();
-    let written = runtime.block_on(log_in(&store, &tokens, sessions))?;
+    let service = Sessions::new(SqliteStore::open(&store)?);
+    let written = runtime.block_on(log_in(service, &tokens, sessions))?;
     println!("{written} {:.0}", written as f64 / began.elapsed().as_secs_f64());
     Ok(())
 }
 
-async fn log_in(store: &Path, tokens: &Path, sessions: usize) -> Result<usize> {
-    let service = Sessions::new(SqliteStore::open(store)?);
+/// The same in Redis. Prints nothing but that it is done.
+pub(crate) fn make_in_redis(url: &str, tokens: &Path, sessions: usize) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let written = runtime.block_on(async {
+        let service = Sessions::new(RedisStore::connect(url).await?);
+        log_in(service, tokens, sessions).await
+    })?;
+    println!("{written}");
+    Ok(())
+}
+
+async fn log_in(service: Sessions, tokens: &Path, sessions: usize) -> Result<usize> {
     let next = Arc::new(AtomicUsize::new(0));
     let (done, mut written) = tokio::sync::mpsc::channel(AT_ONCE * 2);
     for _ in 0..AT_ONCE {
@@ -114,6 +123,11 @@ async fn log_in(store: &Path, tokens: &Path, sessions: usize) -> Result<usize> {
 pub(crate) fn read_tokens(path: &Path) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let tokens: Vec<String> = text.lines().map(str::to_owned).collect();
-    ensure!(tokens.iter().all(|token| token.len() == TOKEN), "each line of {} is a token", path.display());
+    let length = tokens.first().context("a token")?.len();
+    ensure!(
+        length > 20 && tokens.iter().all(|token| token.len() == length),
+        "each line of {} is a token",
+        path.display()
+    );
     Ok(tokens)
 }

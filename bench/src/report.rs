@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::measure::{NearBytes, Window};
 use crate::process::output;
+use crate::redis::{Cost, Round};
 
 const BEGIN: &str = "<!-- tables: begin, written by cargo xtask bench -->";
 const END: &str = "<!-- tables: end -->";
@@ -40,6 +41,7 @@ pub(crate) struct Found {
     pub(crate) log_bytes: u64,
     pub(crate) destroy_all: Vec<f64>,
     pub(crate) logouts: Vec<Vec<f64>>,
+    pub(crate) redis: Vec<Round>,
 }
 
 /// The tables as Markdown.
@@ -47,6 +49,7 @@ pub(crate) fn tables(found: &Found) -> Result<String> {
     let mut text = String::new();
     writeln!(text, "{}", setting(found)?)?;
     requests(&mut text, found)?;
+    text.push_str(&over_redis(&found.redis)?);
     durable(&mut text, found)?;
     space(&mut text, found)?;
     Ok(text)
@@ -81,6 +84,33 @@ fn requests(text: &mut String, found: &Found) -> Result<()> {
     let (bare, protected) = found.instructions;
     writeln!(text, "| {bare:.0} | {protected:.0} | {:.0} | ≤ 9000 |", protected - bare)?;
     Ok(())
+}
+
+/// The table of requests over Redis.
+pub(crate) fn over_redis(rounds: &[Round]) -> Result<String> {
+    let mut text = String::new();
+    let head = ["who", "bare µs", "server µs", "Redis µs", "server and Redis µs"];
+    table(&mut text, "A protected `GET` over Redis, 10,000 sessions", &head)?;
+    let middle = |of: &dyn Fn(&Round) -> f64| {
+        let mut values: Vec<f64> = rounds.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        (median(&values), values.first().copied().unwrap_or(0.0), values.last().copied().unwrap_or(0.0))
+    };
+    let mut line = |who: &str, of: fn(&Round) -> &Cost| {
+        let bare = middle(&|round| of(round).bare).0;
+        let server = middle(&|round| of(round).server).0;
+        let redis = middle(&|round| of(round).redis).0;
+        let sum = middle(&|round| of(round).sum()).0;
+        writeln!(text, "| {who} | {bare:.2} | {server:.2} | {redis:.2} | {sum:.2} |")
+    };
+    line("exeunt", |round| &round.ours)?;
+    line("axum-login 0.18 with tower-sessions-redis-store 0.16", |round| &round.theirs)?;
+    let (ratio, low, high) = middle(&|round| round.ours.sum() / round.theirs.sum());
+    writeln!(
+        text,
+        "\nThe sums, exeunt to axum-login: {ratio:.2} (goal ≤ 0.75; lowest {low:.2}, highest {high:.2})."
+    )?;
+    Ok(text)
 }
 
 fn durable(text: &mut String, found: &Found) -> Result<()> {

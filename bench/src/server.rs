@@ -13,6 +13,7 @@ use axum::http::header::{CACHE_CONTROL, VARY};
 use axum::routing::get;
 use axum::serve::ListenerExt as _;
 use axum::{Json, Router};
+use exeunt::store::redis::RedisStore;
 use exeunt::store::sqlite::SqliteStore;
 use exeunt::{Clock, Near, Session, SessionLayer, Sessions, SystemClock, Timestamp, UserId};
 use serde::Serialize;
@@ -78,21 +79,34 @@ pub(crate) fn serve(store: &Path, near: usize, at: i64) -> Result<()> {
     let clock = Arc::new(BenchClock::at(at));
     let sessions = Sessions::over(Arc::clone(&near) as Arc<dyn exeunt::Store>)
         .clock(Arc::clone(&clock) as Arc<dyn Clock>);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let without = Router::new().route("/api/me", get(bare));
-        let with = Router::new().route("/api/me", get(protected)).layer(SessionLayer::new(sessions));
-        let (a, b) = (TcpListener::bind("127.0.0.1:0").await?, TcpListener::bind("127.0.0.1:0").await?);
-        println!("{} {}", a.local_addr()?.port(), b.local_addr()?.port());
-        std::thread::spawn(move || obey(&near, &clock));
-        let no_delay = |stream: &mut tokio::net::TcpStream| drop(stream.set_nodelay(true));
-        let mut end = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        tokio::select! {
-            ended = axum::serve(a.tap_io(no_delay), without) => ended.context("the bare route"),
-            ended = axum::serve(b.tap_io(no_delay), with) => ended.context("the protected route"),
-            _ = end.recv() => Ok(()),
-        }
+    one_thread()?.block_on(listen(sessions, move || obey(&near, &clock)))
+}
+
+/// Serves sessions in Redis until SIGTERM. Prints its two ports.
+pub(crate) fn serve_redis(url: &str) -> Result<()> {
+    one_thread()?.block_on(async {
+        let sessions = Sessions::new(RedisStore::connect(url).await?);
+        listen(sessions, || ()).await
     })
+}
+
+fn one_thread() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+async fn listen(sessions: Sessions, obey: impl FnOnce() + Send + 'static) -> Result<()> {
+    let without = Router::new().route("/api/me", get(bare));
+    let with = Router::new().route("/api/me", get(protected)).layer(SessionLayer::new(sessions));
+    let (a, b) = (TcpListener::bind("127.0.0.1:0").await?, TcpListener::bind("127.0.0.1:0").await?);
+    println!("{} {}", a.local_addr()?.port(), b.local_addr()?.port());
+    std::thread::spawn(obey);
+    let no_delay = |stream: &mut tokio::net::TcpStream| drop(stream.set_nodelay(true));
+    let mut end = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        ended = axum::serve(a.tap_io(no_delay), without) => ended.context("the bare route"),
+        ended = axum::serve(b.tap_io(no_delay), with) => ended.context("the protected route"),
+        _ = end.recv() => Ok(()),
+    }
 }
 
 fn obey(near: &Near<SqliteStore>, clock: &BenchClock) {

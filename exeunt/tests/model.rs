@@ -179,16 +179,16 @@ async fn shown(store: &dyn Store, now: Timestamp) -> Vec<Vec<Parts>> {
 
 /// Lives through a history on a store and on the memory store at once.
 fn compare(store: &dyn Store, history: &[Step]) -> Result<(), TestCaseError> {
-    runtime().block_on(live_through(store, history))
+    runtime().block_on(live_through(START, store, history))
 }
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-async fn live_through(store: &dyn Store, history: &[Step]) -> Result<(), TestCaseError> {
+async fn live_through(start: Timestamp, store: &dyn Store, history: &[Step]) -> Result<(), TestCaseError> {
     let reference = MemoryStore::new();
-    let mut now = START;
+    let mut now = start;
     for (number, step) in history.iter().enumerate() {
         now = later(now, step);
         let expected = take(&reference, step, now).await;
@@ -272,7 +272,7 @@ mod postgres {
         fn postgres_tells_what_the_memory_store_tells(history in vec(step(), 1..60)) {
             runtime().block_on(async {
                 let store = PostgresStore::connect(&fresh("")).await.expect("the server lets us in");
-                live_through(&store, &history).await
+                live_through(START, &store, &history).await
             })?;
         }
 
@@ -320,11 +320,9 @@ mod postgres {
                 Step::Purge { .. } => &Step::Purge { limit: 1_000 },
                 step => step,
             };
-            if let Some(cut) = cut {
-                proxy.cut(*cut);
-            }
+            proxy.cut(*cut);
             let answer = try_take(&store, step, now).await;
-            proxy.spare();
+            proxy.cut(None);
             let mut agreeing = Vec::new();
             for mut course in courses {
                 let mut taken = course.steps.clone();
@@ -368,5 +366,120 @@ mod postgres {
         if store.ping().await.is_err() {
             store.ping().await.expect("it answers again");
         }
+    }
+}
+
+#[cfg(feature = "redis")]
+mod redis {
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::SystemTime;
+
+    use exeunt::store::redis::RedisStore;
+    use services::{Cluster, Redis};
+
+    use super::*;
+    use crate::common::gate::Gate;
+
+    static SERVER: LazyLock<Redis> = LazyLock::new(|| Redis::start(&[]).expect("a server starts"));
+    static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&[]).expect("a cluster starts"));
+
+    // Redis frees what expired an hour ago by its own clock.
+    #[expect(clippy::disallowed_methods, reason = "Redis has a clock of its own")]
+    fn start() -> Timestamp {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970");
+        START.plus(since_1970.saturating_sub(Duration::from_secs(START.as_secs().unsigned_abs())))
+    }
+
+    async fn fresh(url: &str) -> RedisStore {
+        static HISTORIES: AtomicUsize = AtomicUsize::new(0);
+        let sign = if url.contains('?') { '&' } else { '?' };
+        let history = HISTORIES.fetch_add(1, Ordering::Relaxed);
+        let url = format!("{url}{sign}prefix=history{history}:&deadline=10s");
+        RedisStore::connect(&url).await.expect("the server answers")
+    }
+
+    fn threads() -> tokio::runtime::Runtime {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        runtime.expect("a runtime")
+    }
+
+    proptest! {
+        #![proptest_config(histories(100))]
+
+        #[test]
+        fn redis_tells_what_the_memory_store_tells(history in vec(step(), 1..60)) {
+            threads().block_on(async { live_through(start(), &fresh(&SERVER.url()).await, &history).await })?;
+        }
+
+        #[test]
+        fn a_cluster_tells_what_the_memory_store_tells(history in vec(step(), 1..60)) {
+            threads().block_on(async { live_through(start(), &fresh(&CLUSTER.url()).await, &history).await })?;
+        }
+
+        #[test]
+        fn what_redis_answered_stays_true_however_connections_are_cut(
+            history in vec((step(), proptest::option::of((0..8_u8, any::<bool>()))), 1..60)
+        ) {
+            threads().block_on(async {
+                let gate = Gate::to(SERVER.port()).await;
+                let store = fresh(&format!("redis://127.0.0.1:{}", gate.port())).await;
+                live_through_cuts(&store, &gate, &history).await
+            })?;
+        }
+    }
+
+    /// A step that is answered did what memory does. Of one that is not, each session is as it was or as it would be;
+    /// from then on what is seen counts.
+    async fn live_through_cuts(
+        store: &RedisStore,
+        gate: &Gate,
+        history: &[(Step, Option<(u8, bool)>)],
+    ) -> Result<(), TestCaseError> {
+        let mut reference = MemoryStore::new();
+        let mut now = start();
+        for (number, (step, cut)) in history.iter().enumerate() {
+            now = later(now, step);
+            let before = stored(&reference).await;
+            let expected = take(&reference, step, now).await;
+            if let Some((after, answered)) = cut {
+                gate.cut(*after, *answered);
+            }
+            let answer = try_take(store, step, now).await;
+            gate.pass();
+            match answer {
+                Ok(answer) => prop_assert_eq!(answer, expected, "step {}: {:?}", number, step),
+                Err(_) => {
+                    prop_assert!(cut.is_some(), "step {}: {:?} had no answer", number, step);
+                    let (would_be, seen) = (stored(&reference).await, stored(store).await);
+                    for (seen, (before, would_be)) in seen.iter().zip(before.iter().zip(&would_be)) {
+                        prop_assert!(seen == before || seen == would_be, "step {}: {:?}", number, step);
+                    }
+                    reference = memory_of(seen.into_iter().flatten()).await;
+                }
+            }
+            let expected = shown(&reference, now).await;
+            prop_assert_eq!(shown(store, now).await, expected, "after step {}: {:?}", number, step);
+        }
+        Ok(())
+    }
+
+    /// All that is kept, expired or not: a clock that is far behind sees it.
+    async fn stored(store: &dyn Store) -> Vec<Option<Parts>> {
+        let mut stored = Vec::new();
+        for session in 0..SESSIONS {
+            let found = store.load(&id(session), Timestamp::default()).await.expect("nothing is cut now");
+            stored.push(found.map(|record| Record::clone(&record).into_parts()));
+        }
+        stored
+    }
+
+    async fn memory_of(records: impl Iterator<Item = Parts>) -> MemoryStore {
+        let memory = MemoryStore::new();
+        for parts in records {
+            let created = memory.create(&Record::restore(parts), usize::MAX).await;
+            assert_eq!(created.expect("memory answers"), Created::Yes { ended: vec![] });
+        }
+        memory
     }
 }

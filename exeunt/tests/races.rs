@@ -47,7 +47,11 @@ impl Users for OnlyOne {
 
 impl House {
     fn on(store: impl Store, points: Arc<Points>) -> Self {
-        let clock = Arc::new(ManualClock::default());
+        Self::from(ManualClock::default(), store, points)
+    }
+
+    fn from(clock: ManualClock, store: impl Store, points: Arc<Points>) -> Self {
+        let clock = Arc::new(clock);
         let sessions = Sessions::new(store).clock(Arc::clone(&clock) as _);
         Self { sessions, clock, users: Arc::default(), points }
     }
@@ -418,4 +422,32 @@ mod sqlite {
 
     races!(bare, on_sqlite());
     races!(near, on_near());
+}
+
+#[cfg(feature = "redis")]
+mod redis {
+    use std::sync::LazyLock;
+    use std::sync::atomic::AtomicUsize;
+
+    use exeunt::store::redis::RedisStore;
+    use exeunt::{Clock as _, SystemClock};
+    use services::{Cluster, Redis};
+
+    use super::*;
+
+    static SERVER: LazyLock<Redis> = LazyLock::new(|| Redis::start(&[]).expect("a server starts"));
+    static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&[]).expect("a cluster starts"));
+
+    async fn on(url: String) -> (House, ()) {
+        static RACES: AtomicUsize = AtomicUsize::new(0);
+        let sign = if url.contains('?') { '&' } else { '?' };
+        let url = format!("{url}{sign}prefix=race{}:&deadline=10s", RACES.fetch_add(1, Ordering::SeqCst));
+        let (store, points) =
+            PausingStore::over(RedisStore::connect(&url).await.expect("the server answers"));
+        // Redis frees what expired an hour ago by its own clock.
+        (House::from(ManualClock::at(SystemClock::new().now()), store, points), ())
+    }
+
+    races!(standalone, on(SERVER.url()).await);
+    races!(cluster, on(CLUSTER.url()).await);
 }

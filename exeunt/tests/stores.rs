@@ -45,39 +45,16 @@ mod sqlite {
     });
 }
 
-#[cfg(feature = "postgres")]
-#[path = "common/postgres.rs"]
-mod postgres_server;
-
-#[cfg(feature = "postgres")]
-mod postgres {
-    use exeunt::store::postgres::PostgresStore;
-
-    use super::postgres_server::{behind_a_pooler, fresh, with_time_zone};
-
-    async fn store(url: &str) -> PostgresStore {
-        PostgresStore::connect(url).await.expect("the server lets us in")
-    }
-
-    exeunt::store_laws!(direct, async || (store(&fresh("")).await, ()));
-    exeunt::store_laws!(pooled, async || (store(&behind_a_pooler()).await, ()));
-    // Instants are integers: no connection's time zone moves them.
-    exeunt::store_laws!(in_tokyo, async || (store(&with_time_zone("Asia/Tokyo")).await, ()));
-    exeunt::store_laws!(in_new_york, async || (store(&with_time_zone("America/New_York")).await, ()));
-}
-
 #[cfg(feature = "redis")]
 mod redis {
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use exeunt::store::redis::RedisStore;
-    use services::{Cluster, Redis, Sentinel};
+    use services::Redis;
 
-    // All laws share them; each has a prefix of its own.
+    // One server for all laws; each has a prefix of its own.
     static SERVER: LazyLock<Redis> = LazyLock::new(|| Redis::start(&[]).expect("a server starts"));
-    static SENTINEL: LazyLock<Sentinel> = LazyLock::new(|| Sentinel::start(&[]).expect("sentinels start"));
-    static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&[]).expect("a cluster starts"));
 
     async fn fresh(url: &str) -> RedisStore {
         static LAWS: AtomicUsize = AtomicUsize::new(0);
@@ -89,9 +66,46 @@ mod redis {
     }
 
     exeunt::store_laws!(standalone, async || (fresh(&SERVER.url()).await, ()));
-    exeunt::store_laws!(sentinel, async || (fresh(&SENTINEL.url()).await, ()));
-    exeunt::store_laws!(cluster, async || (fresh(&CLUSTER.url()).await, ()));
-    exeunt::store_laws!(sentinel_waiting, async || {
-        (fresh(&format!("{}&wait_replicas=1", SENTINEL.url())).await, ())
-    });
+}
+
+#[cfg(feature = "postgres")]
+#[path = "common/postgres.rs"]
+mod postgres_server;
+
+#[cfg(feature = "postgres")]
+mod postgres {
+    use exeunt::store::postgres::PostgresStore;
+
+    use std::sync::OnceLock;
+
+    use services::PgBouncer;
+
+    use super::postgres_server::{fresh, new_schema, server, url};
+
+    /// The URL of a new, empty schema, over connections that think they are elsewhere.
+    fn with_time_zone(zone: &str) -> String {
+        url(&format!("-csearch_path={} -cTimeZone={zone}", new_schema()))
+    }
+
+    /// The URL of a new, empty database behind a pooler that gives each transaction another of two connections.
+    fn behind_a_pooler() -> String {
+        static POOLER: OnceLock<PgBouncer> = OnceLock::new();
+        let few = ["default_pool_size = 2", "server_idle_timeout = 2"];
+        let pooler = POOLER
+            .get_or_init(|| PgBouncer::start(server(), &few).expect("PgBouncer is installed and starts"));
+        // It takes no settings of a connection, so that a schema would not do.
+        let database = server().new_database().expect("the server answers");
+        let name = database.rsplit('/').next().expect("a URL ends with the name");
+        format!("{}?deadline=10s&pool=4&pooler=transaction", pooler.url(name))
+    }
+
+    async fn store(url: &str) -> PostgresStore {
+        PostgresStore::connect(url).await.expect("the server lets us in")
+    }
+
+    exeunt::store_laws!(direct, async || (store(&fresh("")).await, ()));
+    exeunt::store_laws!(pooled, async || (store(&behind_a_pooler()).await, ()));
+    // Instants are integers: no connection's time zone moves them.
+    exeunt::store_laws!(in_tokyo, async || (store(&with_time_zone("Asia/Tokyo")).await, ()));
+    exeunt::store_laws!(in_new_york, async || (store(&with_time_zone("America/New_York")).await, ()));
 }

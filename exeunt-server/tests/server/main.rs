@@ -5,6 +5,8 @@
 mod common;
 mod crash;
 mod main_job;
+mod nodes;
+mod outages;
 mod pages;
 mod support;
 mod transcript;

@@ -40,10 +40,15 @@ impl Place {
         self
     }
 
+    /// On engines of the test's own.
+    pub(crate) fn on(store: &str, accounts: Option<&str>) -> Self {
+        let places = Places { store: store.to_owned(), accounts: accounts.map(str::to_owned) };
+        Self { dir: tempfile::tempdir().unwrap(), places }
+    }
+
     /// On engines of the test's own, with an account `alice`.
     pub(crate) fn with_alice_on(store: &str, accounts: Option<&str>) -> Self {
-        let places = Places { store: store.to_owned(), accounts: accounts.map(str::to_owned) };
-        Self { dir: tempfile::tempdir().unwrap(), places }.and_alice()
+        Self::on(store, accounts).and_alice()
     }
 
     pub(crate) fn path(&self) -> &Path {

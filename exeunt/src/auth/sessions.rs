@@ -289,7 +289,11 @@ impl Sessions {
     }
 
     async fn end_session_of(&self, token: &Token) -> Result<Option<Arc<Record>>, Error> {
-        let Some(record) = self.load(token, self.now()).await? else { return Ok(None) };
+        let Some(record) = self.load(token, self.now()).await? else {
+            // It may be the retry of an end that the store could not confirm: then it must not say "over" now either.
+            self.0.store.destroy(&token.id()).await?;
+            return Ok(None);
+        };
         let given = token.verifier();
         if *record.verifier() != given && record.previous() != Some(&given) {
             return Ok(None);
@@ -328,7 +332,8 @@ impl Sessions {
     /// If the store did not answer.
     pub async fn end(&self, user: &UserId, session: &SessionId) -> Result<bool, Error> {
         let found = self.0.store.load(session, self.now()).await?;
-        if found.is_none_or(|record| record.user() != user) {
+        // One that is not found is destroyed all the same: it may be the retry of an end that could not be confirmed.
+        if found.is_some_and(|record| record.user() != user) {
             return Ok(false);
         }
         let ended = self.0.store.destroy(session).await?;

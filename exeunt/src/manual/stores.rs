@@ -1,16 +1,103 @@
-//! Which store to take.
+//! Which store to take, what it promises, and how it is set up.
 //!
-//! | store | take it for | sessions after a restart | logout is durable |
+//! # Choose
+//!
+//! | you run | take | why |
+//! | --- | --- | --- |
+//! | one process | `exeunt::open(path)`, feature `sqlite`: the default | no other server; most requests are answered out of memory |
+//! | several nodes, and PostgreSQL already | `PostgresStore`, feature `postgres` | a logout is as durable as your other data; sessions and accounts change in one transaction |
+//! | several nodes, and Redis or Valkey already | `RedisStore`, feature `redis` | the fastest shared one; what it keeps over a crash is up to how *it* is set up: read the table below |
+//! | tests | [`MemoryStore`](crate::MemoryStore) | forgets with the process |
+//! | something else | your own [`Store`](crate::Store) | `store::laws` (feature `laws`) tells whether it holds |
+//!
+//! All of them obey the same laws: only login creates, nothing that comes late brings a session back, and "the store did not
+//! answer" is never taken for "no such session". A node keeps nothing of its own: any number of them can stand
+//! behind any balancer, and a logout on one is a logout on all before it is acknowledged. The near cache works for SQLite
+//! alone, where one process sees every change.
+//!
+//! # What an acknowledged logout survives
+//!
+//! | store, set up as | the process dies | the machine loses power | its primary dies and another takes over |
 //! | --- | --- | --- | --- |
-//! | `exeunt::open(path)`, feature `sqlite` | one process, any size: the default | live on | when acknowledged, after `kill -9`, and after power loss on disks that do what a sync asks |
-//! | [`MemoryStore`](crate::MemoryStore) | tests, and services whose sessions may end with the process | are gone | there is nothing to outlast |
-//! | your own [`Store`](crate::Store) | what you already run | as you build it | as you build it; `store::laws` (feature `laws`) tells |
+//! | SQLite | holds | holds, on a disk that does what a sync asks | there is one file: no other |
+//! | PostgreSQL, `synchronous_commit` on (the default) | holds | holds | a standby that is not synchronous may lack the last commits: **those logouts are lost** |
+//! | PostgreSQL, `synchronous_commit` on or higher, and `synchronous_standby_names` set | holds | holds | holds |
+//! | PostgreSQL, `synchronous_commit` off, or `fsync` off | refused: `connect` is an error | | |
+//! | Redis, `appendonly yes`, `appendfsync always` | holds | holds | a replica may lack the last writes: **those logouts are lost** |
+//! | the same, `wait_replicas=N` | holds | holds | holds if one of the N takes over, which Sentinel and Cluster prefer and do not promise |
+//! | Redis, `appendonly yes`, `appendfsync everysec` (its default) | holds | the last second is **lost** | as above |
+//! | Redis, snapshots alone (`save`, no `appendonly`) | everything since the last snapshot is **lost**: ended sessions come back | the same | as above |
+//! | Redis without any persistence | all sessions end | all sessions end | as above |
+//! | Redis, `maxmemory-policy` other than `noeviction` | refused: `connect` is an error | | |
+//! | memory | all sessions end | all sessions end | |
 //!
-//! The embedded default is one SQLite file with a near cache of 64 MiB in front. One process owns the file: a second one
+//! "Lost" means: that session lives on, until its timeouts. Nothing a client can do replaces durability on the server's side.
+//! `exeunt check` says which of these it finds, and a Redis that would bring sessions back says so in the log at every start.
+//!
+//! With Redis Sentinel or Cluster, an old primary that is cut off with some clients takes writes until it notices. Set
+//! `min-replicas-to-write 1` and `min-replicas-max-lag 10` there, or `wait_replicas=1` here.
+//!
+//! # When the store is slow, gone or back
+//!
+//! Every operation ends within its deadline (1 s unless you set another). Until the store is back, protected routes
+//! answer 503 and logout answers `Unable to log out`: the session may live on, and trying again ends it. Nobody is told 401.
+//! Each store serves again within a second of its server being back, whatever happened to it, without a restart of yours. Sessions that the
+//! server kept live on. Do not put a time limit around a handler: a step that is cut off may still happen.
+//!
+//! # SQLite
+//!
+//! `exeunt::open(path)` is one SQLite file with a near cache of 64 MiB in front. One process owns the file: a second one
 //! that opens it gets an error that says so. The application's own tables can live in the same file, and a session can
 //! end in the same transaction as what made it end (`store::sqlite::Database`).
 //!
-//! Expired sessions cannot be loaded from the instant they expire. They take up space until they are purged: spawn
-//! [`Sessions::keep_purged`](crate::Sessions::keep_purged) once.
+//! # Redis and Valkey
 //!
-//! Every store keeps its own deadlines. Do not put a time limit around a handler: a step that is cut off may still happen.
+//! `RedisStore::connect(url)`; version 6.2 or later, any Valkey.
+//!
+//! | URL | for |
+//! | --- | --- |
+//! | `redis://user:password@host:6379/0` | one server, or a proxy that looks like one |
+//! | `redis+sentinel://user:password@host:26379/0?node=host2:26379&master=mymaster` | Sentinel; every `node` is a further sentinel |
+//! | `redis+cluster://user:password@host:7000?node=host2:7001` | Cluster; the nodes are where to begin |
+//!
+//! `rediss` in place of `redis` is TLS; `valkey` and `valkeys` mean the same as `redis` and `rediss`.
+//!
+//! | key of the query | default | means |
+//! | --- | --- | --- |
+//! | `prefix` | `exeunt:` | every key begins so; no `{` or `}` |
+//! | `deadline` | `1s` | how long one operation may take, connecting included |
+//! | `wait_replicas` | 0 | so many replicas must have a logout before it is acknowledged |
+//! | `ca` | | a PEM file of certificate authorities to trust besides the system's |
+//! | `master`, `node` | | see above |
+//! | `sentinel_user`, `sentinel_password` | | for the sentinels, where they want a login of their own |
+//!
+//! A session takes one key, and its user's index eight bytes more. The server frees both by itself some time after the session has
+//! expired; whether it lives is decided by the record and your clock, never by the server's.
+//!
+//! # PostgreSQL
+//!
+//! `PostgresStore::connect(url)`; the URL is what `psql` takes, several hosts included: the one that can be written to is used.
+//!
+//! | key of the query | default | means |
+//! | --- | --- | --- |
+//! | `pool` | 10 | the most connections of this node |
+//! | `deadline` | `1s` | how long one operation may take, connecting included |
+//! | `pooler` | | `transaction`: there is a pooler between that gives each transaction another connection, such as PgBouncer's mode of that name |
+//! | `ca` (or `sslrootcert`) | | a PEM file of certificate authorities to trust besides the system's |
+//! | `sslmode` | `require`; `prefer` on loopback | `disable` to go without TLS; where there is TLS, certificate and name are checked |
+//!
+//! Tables are made and brought up to date at `connect`, by one node at a time. A role that may not do that can run once
+//! they are there: `exeunt store schema` prints the SQL for whoever may.
+//!
+//! # Upgrades: two versions at once
+//!
+//! Records in Redis begin with the version of their form, and the tables' version is kept beside them. A release reads the form of the
+//! release before it and its own, and writes the older one as long as nodes of both may run; a form or a schema that is
+//! newer than a node knows is an error there (503), never "no such session", and is never written over. So: upgrade node
+//! by node, one minor version at a time.
+//!
+//! # Expired sessions
+//!
+//! They cannot be loaded from the instant they expire. They take up space until they are purged: spawn
+//! [`Sessions::keep_purged`](crate::Sessions::keep_purged) once on each node. It works in bounded steps, and where nodes share a store one
+//! of them does it at a time.

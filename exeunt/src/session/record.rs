@@ -117,6 +117,10 @@ impl Client {
     pub fn new(text: &str) -> Self {
         let end = text.floor_char_boundary(Self::LIMIT);
         let (kept, _) = text.split_at(end);
+        // What nearly all are, and what each load from a store reads again.
+        if kept.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return Self(kept.to_owned());
+        }
         // One byte for one byte or fewer, so that the limit still holds.
         Self(kept.chars().map(|c| if c.is_control() || turns_or_breaks(c) { ' ' } else { c }).collect())
     }

@@ -8,8 +8,9 @@
 //! `exeunt_destroy_all`: they wait for the other logins and ends of the same user, and what they then do has to see what
 //! those did, which a single statement would not. Instants are integers, which no connection's time zone can move.
 //!
-//! Behind a pooler that hands each transaction to another connection (`pooler=transaction`), statements have no name,
-//! and the server's own time limit on statements is not set: one that was given up is cancelled instead.
+//! Behind a pooler that hands each transaction to another connection (`pooler=transaction`), statements have no name, and
+//! what is set for a connection otherwise, the time limit and the isolation of transactions, goes along with each
+//! statement: three messages in one round trip instead of one.
 
 mod connect;
 mod database;

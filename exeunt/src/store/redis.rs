@@ -23,7 +23,9 @@ mod check;
 mod ending;
 mod error;
 mod find;
+mod index;
 mod link;
+mod map;
 mod node;
 mod packed;
 mod scripts;
@@ -38,7 +40,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
-use tokio::time::Instant;
 
 pub use self::error::ConnectError;
 use self::error::Fault;
@@ -51,10 +52,6 @@ use crate::session::{Data, Record, SessionId, Timestamp, UserId, Verifier};
 
 /// How long Redis keeps what has expired: nodes whose clocks differ a little still agree.
 const FREED_AFTER: Duration = Duration::from_secs(60 * 60);
-/// How much longer than its sessions an index is kept.
-const INDEX_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-/// A name without a session that is younger may be a login on its way.
-const ON_ITS_WAY: Duration = Duration::from_secs(10 * 60);
 /// How long one node may purge without a sign of life.
 const LEASE_MS: &str = "15000";
 /// The last millisecond that Lua and Redis both count exactly.
@@ -125,93 +122,6 @@ impl RedisStore {
 impl Inner {
     fn session(&self, id: &SessionId) -> String {
         format!("{}s:{id}", self.link.config.prefix)
-    }
-
-    fn index(&self, user: &UserId) -> String {
-        format!("{}u:{user}", self.link.config.prefix)
-    }
-
-    /// Adds the session's id to its user's index. Names all that are there if they are more than `limit`.
-    async fn enter(&self, record: &Record, limit: usize, until: Instant) -> Result<Vec<SessionId>, Fault> {
-        let (id, kept_until) = (record.id().to_i64().to_string(), until_ms(record.ends_at(), INDEX_AFTER));
-        let (kept_until, limit) = (kept_until.to_string(), limit.to_string());
-        let values = [id.as_bytes(), kept_until.as_bytes(), limit.as_bytes()];
-        let index = self.index(record.user());
-        ids(self.link.run(&scripts::INDEX, &index, &values, Twice::Harmless, until).await?)
-    }
-
-    async fn members(&self, user: &UserId, until: Instant) -> Result<Vec<SessionId>, Fault> {
-        let index = self.index(user);
-        let mut command = redis::cmd("SMEMBERS");
-        ids(self.link.ask(&index, command.arg(&index), Twice::Harmless, until).await?)
-    }
-
-    /// Takes ids out of an index. That it fails leaves names without sessions, which whoever lists them takes out.
-    async fn leave(&self, user: &UserId, gone: &[SessionId], until: Instant) {
-        if gone.is_empty() {
-            return;
-        }
-        let (index, mut command) = (self.index(user), redis::cmd("SREM"));
-        command.arg(&index).arg(gone.iter().map(|id| id.to_i64()).collect::<Vec<_>>());
-        if let Err(fault) = self.link.ask(&index, &command, Twice::Harmless, until).await {
-            tracing::debug!(error = %super::Causes(&fault), "an index keeps the names of ended sessions for now");
-        }
-    }
-
-    async fn records(&self, ids: &[SessionId], until: Instant) -> Result<Vec<Option<Record>>, Fault> {
-        let keys: Vec<_> = ids.iter().map(|id| self.session(id)).collect();
-        let values = self.link.values(&keys, until).await?;
-        let records =
-            ids.iter().zip(values).map(|(id, value)| value.map(|value| unpack(*id, &value)).transpose());
-        records.collect()
-    }
-
-    /// Ends the user's sessions among those that are surplus: whoever looks last has seen all, and all order them alike.
-    async fn make_room(
-        &self,
-        new: &Record,
-        all: &[SessionId],
-        limit: usize,
-        until: Instant,
-    ) -> Result<Vec<SessionId>, Fault> {
-        let (now, user) = (new.created_at(), new.user());
-        let found = self.records(all, until).await?.into_iter().flatten();
-        let mut live: Vec<_> = found.filter(|record| record.user() == user && record.is_live(now)).collect();
-        // Those that are older and were seen by a clock ahead of ours are not thereby newer than a login.
-        live.sort_by_key(|record| {
-            let older = record.created_at() < now;
-            (if older { record.seen_at().min(now) } else { record.seen_at() }, !older, record.id())
-        });
-        let surplus = live.len().saturating_sub(limit);
-        let mut ended = Vec::new();
-        for record in live.into_iter().take(surplus) {
-            if self.link.end(&self.session(&record.id()), until).await?.is_some() {
-                ended.push(record.id());
-            }
-        }
-        self.leave(user, &ended, until).await;
-        Ok(ended)
-    }
-
-    /// Takes names without sessions out of an index, unless they are so young that their logins may be on their way.
-    async fn prune(
-        &self,
-        user: &UserId,
-        gone: &[SessionId],
-        now: Timestamp,
-        until: Instant,
-    ) -> Result<(), Fault> {
-        let old = |id: &&SessionId| now.since(id.time()) > ON_ITS_WAY;
-        let old: Vec<_> = gone.iter().filter(old).copied().collect();
-        if old.is_empty() {
-            return Ok(());
-        }
-        self.leave(user, &old, until).await;
-        // A copied session may have come with its old id just now.
-        for record in self.records(&old, until).await?.into_iter().flatten() {
-            self.enter(&record, usize::MAX, until).await?;
-        }
-        Ok(())
     }
 }
 
@@ -419,9 +329,4 @@ impl Store for RedisStore {
 /// An instant that much later, in the milliseconds that Redis takes.
 fn until_ms(instant: Timestamp, by: Duration) -> i64 {
     (instant.plus(by).as_micros() / 1_000).min(LAST_MS)
-}
-
-fn ids(value: Value) -> Result<Vec<SessionId>, Fault> {
-    let numbers: Vec<i64> = answer(value)?;
-    Ok(numbers.into_iter().filter_map(SessionId::from_i64).collect())
 }

@@ -49,14 +49,9 @@ impl Proxy {
         self.port
     }
 
-    /// Cuts the connection over which the next thing is said.
-    pub(crate) fn cut(&self, cut: Cut) {
-        self.next.store(cut as u8, Ordering::SeqCst);
-    }
-
-    /// Cuts nothing after all.
-    pub(crate) fn spare(&self) {
-        self.next.store(0, Ordering::SeqCst);
+    /// Cuts the connection over which the next thing is said; or, with `None`, no one's after all.
+    pub(crate) fn cut(&self, cut: impl Into<Option<Cut>>) {
+        self.next.store(cut.into().map_or(0, |cut| cut as u8), Ordering::SeqCst);
     }
 }
 
@@ -70,9 +65,9 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, next: &AtomicU8) -> 
                 if cut == Cut::Before as u8 {
                     return Ok(());
                 }
-                server.write_all(&said[..length]).await?;
+                server.write_all(said.split_at(length).0).await?;
                 if cut == Cut::After as u8 {
-                    server.read(&mut answered).await?;
+                    server.readable().await?;
                 }
                 if cut != 0 {
                     return Ok(());
@@ -83,7 +78,7 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, next: &AtomicU8) -> 
                 if length == 0 {
                     return Ok(());
                 }
-                client.write_all(&answered[..length]).await?;
+                client.write_all(answered.split_at(length).0).await?;
             }
         }
     }

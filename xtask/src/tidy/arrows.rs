@@ -19,6 +19,16 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("http", &["rusqlite"]),
 ];
 
+/// Crates that speak to an engine, and the stores that alone see them.
+const DRIVERS: &[(&str, &[&str])] = &[
+    ("deadpool_postgres", &["postgres"]),
+    ("redis", &["redis"]),
+    ("rusqlite", &["sqlite"]),
+    ("rustls", &["postgres", "redis"]),
+    ("tokio_postgres", &["postgres"]),
+    ("tokio_postgres_rustls", &["postgres"]),
+];
+
 /// The layers of the server, innermost first. Those that stand in one do not know each other.
 const LAYERS: &[&[&str]] = &[
     &["accounts", "config", "html", "proxy"],
@@ -78,9 +88,11 @@ fn foreign(source: &Source, name: &str) -> Option<String> {
     if crates.contains(&name) {
         return Some(format!("`{own}` never sees the crate `{name}`"));
     }
-    let in_sqlite = source.module.get(1).is_some_and(|store| store == "sqlite");
-    (name == "rusqlite" && own == "store" && !in_sqlite)
-        .then(|| "only `store::sqlite` sees `rusqlite`".to_owned())
+    let store = source.module.get(1).map(String::as_str).filter(|_| own == "store");
+    let (_, stores) = DRIVERS.iter().find(|(driver, _)| *driver == name)?;
+    let only = || stores.iter().map(|store| format!("`store::{store}`")).collect::<Vec<_>>().join(" and ");
+    let allowed = store.is_some_and(|store| stores.contains(&store));
+    (!allowed).then(|| format!("only {} sees `{name}`", only()))
 }
 
 fn inward(source: &Source, ring: usize, module: &[String], path: &[String]) -> Option<String> {
@@ -212,6 +224,11 @@ mod tests {
             ("store/a.rs", "use super::MemoryStore;", "must not know its sibling `store::memory`"),
             ("store/a.rs", "use super::sqlite;", "must not know its sibling `store::sqlite`"),
             ("store/a.rs", "use rusqlite::Connection;", "only `store::sqlite` sees `rusqlite`"),
+            ("store/a.rs", "use redis::Cmd;", "only `store::redis` sees `redis`"),
+            ("auth/a.rs", "use redis::Cmd;", "only `store::redis` sees `redis`"),
+            ("store/sqlite.rs", "use rustls::x;", "only `store::postgres` and `store::redis` sees `rustls`"),
+            ("store/sqlite/b.rs", "use tokio_postgres::Row;", "only `store::postgres` sees `tokio_postgres`"),
+            ("auth/a.rs", "use deadpool_postgres::Pool;", "only `store::postgres` sees `deadpool_postgres`"),
             ("store/sqlite/b.rs", "use crate::store::memory;", "`store::sqlite` must not know its sibling"),
             ("auth/a.rs", "use axum::Router;", "`auth` never sees the crate `axum`"),
             ("auth/a.rs", "use crate::http::cookie;", "must not know `http::cookie`"),
@@ -236,6 +253,8 @@ mod tests {
                 "store/sqlite/b.rs",
                 "use super::c; use super::super::Store; use rusqlite::Connection; use tokio::sync::x;",
             ),
+            ("store/redis/b.rs", "use redis::Cmd; use rustls::crypto; use super::c;"),
+            ("store/postgres/b.rs", "use deadpool_postgres::Pool; use tokio_postgres::Row; use rustls::x;"),
             ("store.rs", "mod memory; pub use self::memory::*;"),
             ("auth/a.rs", "use crate::store::Store; use super::events; use crate::session::Token;"),
             (

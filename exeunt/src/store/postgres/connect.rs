@@ -21,18 +21,18 @@ use super::errors::{ConnectError, is_read_only};
 use super::url::Target;
 
 /// The pool of connections to a target. Makes none yet.
-pub(super) fn pool(target: &Target, tls: MakeRustlsConnect) -> Result<Pool, ConnectError> {
-    let hosts = Hosts { configs: target.hosts.clone(), tls };
+pub(super) fn pool(target: &Target) -> Result<Pool, ConnectError> {
+    let hosts = Hosts { configs: target.hosts.clone(), tls: tls(target)? };
     let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_connect(Config::new(), hosts, config);
+    let connections = Manager::from_connect(Config::new(), hosts, config);
     let (pooled, deadline) = (target.pooled, target.deadline);
     let checked = Hook::async_fn(move |client, _| Box::pin(check(client, pooled, deadline)));
-    let pool = Pool::builder(manager).max_size(target.connections).post_create(checked).build();
+    let pool = Pool::builder(connections).max_size(target.connections).post_create(checked).build();
     pool.map_err(|error| ConnectError::BadUrl { reason: error.to_string() })
 }
 
 /// What checks certificates: the system's roots, and those of the file.
-pub(super) fn tls(target: &Target) -> Result<MakeRustlsConnect, ConnectError> {
+fn tls(target: &Target) -> Result<MakeRustlsConnect, ConnectError> {
     let mut roots = RootCertStore::empty();
     if target.tls {
         // What cannot be read of the system's roots is missing, and then a server is refused.
@@ -123,14 +123,19 @@ fn telling(error: &Error) -> u8 {
 /// What has to be so for an acknowledged commit to last, and for texts to come back as they were.
 const SETTINGS: &str = "SELECT current_setting('server_version_num'), current_setting('server_encoding'), \
     current_setting('fsync'), current_setting('synchronous_commit'), current_setting('transaction_read_only'), \
-    current_setting('default_transaction_isolation'), current_setting('server_version')";
+    current_setting('server_version')";
+
+/// After how many milliseconds the server gives up a statement: a little before we do, so that it tells us, and that
+/// nothing goes on which nobody waits for.
+pub(super) fn statement_timeout(deadline: Duration) -> u128 {
+    (deadline * 9 / 10).as_millis()
+}
 
 async fn check(client: &mut ClientWrapper, pooled: bool, deadline: Duration) -> Result<(), HookError> {
-    // The server gives up a little before we do, so that it tells us, and no statement that nobody waits for goes on.
-    let within = (deadline * 9 / 10).as_millis();
+    let within = statement_timeout(deadline);
     let own =
         format!("SET statement_timeout = {within}; SET default_transaction_isolation = 'read committed'; ");
-    // Behind a pooler the settings would stay with a connection that others use next.
+    // Behind a pooler the settings would stay with a connection that others use next: they go along with each statement.
     let sql = if pooled { SETTINGS.to_owned() } else { own + SETTINGS };
     let answer = client.simple_query(&sql).await.map_err(HookError::Backend)?;
     let row = answer.iter().find_map(|message| match message {
@@ -138,10 +143,10 @@ async fn check(client: &mut ClientWrapper, pooled: bool, deadline: Duration) -> 
         _ => None,
     });
     let setting = |column| row.and_then(|row| row.get(column)).unwrap_or("unknown");
-    wrong([0, 1, 2, 3, 4, 5, 6].map(setting)).map_or(Ok(()), |reason| Err(HookError::message(reason)))
+    wrong([0, 1, 2, 3, 4, 5].map(setting)).map_or(Ok(()), |reason| Err(HookError::message(reason)))
 }
 
-fn wrong([number, encoding, fsync, commit, read_only, isolation, version]: [&str; 7]) -> Option<String> {
+fn wrong([number, encoding, fsync, commit, read_only, version]: [&str; 6]) -> Option<String> {
     if number.parse::<u32>().is_ok_and(|number| number < OLDEST * 10_000) {
         return Some(format!("it is PostgreSQL {version}, and {OLDEST} or later is needed"));
     }
@@ -162,13 +167,8 @@ fn wrong([number, encoding, fsync, commit, read_only, isolation, version]: [&str
                 .to_owned(),
         );
     }
-    if read_only != "off" {
-        return Some("default_transaction_read_only is on: set it to off, or name the primary".to_owned());
-    }
-    // Steps that wait for one another have to see what the other one did.
-    (isolation != "read committed").then(|| {
-        format!("default_transaction_isolation is {isolation}: set it to 'read committed' for this role or database")
-    })
+    (read_only != "off")
+        .then(|| "default_transaction_read_only is on: set it to off, or name the primary".to_owned())
 }
 
 const OLDEST: u32 = 13;

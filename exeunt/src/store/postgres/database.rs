@@ -11,7 +11,6 @@ use deadpool_postgres::{HookError, Object, Pool, PoolError};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::errors::{ConnectError, DatabaseError};
 use super::url::Target;
@@ -50,7 +49,6 @@ pub struct Database(Arc<Inner>);
 
 struct Inner {
     pool: Pool,
-    tls: MakeRustlsConnect,
     address: String,
     deadline: Duration,
     pooled: bool,
@@ -64,10 +62,9 @@ impl Database {
     /// [`ConnectError`] says what is wrong with the URL or the server, and what to do.
     pub async fn connect(url: &str) -> Result<Self, ConnectError> {
         let target = Target::parse(url)?;
-        let tls = connect::tls(&target)?;
-        let pool = connect::pool(&target, tls.clone())?;
+        let pool = connect::pool(&target)?;
         let Target { address, deadline, pooled, .. } = target;
-        let database = Self(Arc::new(Inner { pool, tls, address, deadline, pooled }));
+        let database = Self(Arc::new(Inner { pool, address, deadline, pooled }));
         let until = Instant::now() + deadline;
         match timeout_at(until, database.0.pool.get()).await {
             Ok(Ok(_)) => Ok(database),
@@ -100,7 +97,7 @@ impl Database {
 
     /// Runs one statement, which is one transaction, within the deadline.
     ///
-    /// It is prepared once a connection; behind a pooler (`pooler=transaction`) it has no name and is sent whole each
+    /// It is prepared once a connection; behind a pooler (`pooler=transaction`) it has no name, and is sent whole each
     /// time. Several changes in one step are one statement, too: with `WITH`, or as a function.
     ///
     /// # Errors
@@ -125,7 +122,12 @@ impl Database {
         let sql = "SELECT pg_logical_emit_message(true, 'exeunt', '')::text, current_setting('transaction_read_only')";
         let rows = self.query(sql, &[]).await?;
         let read_only: String = rows.first().map_or(Ok(String::new()), |row| row.try_get(1))?;
-        if read_only == "off" { Ok(()) } else { Err(DatabaseError::read_only()) }
+        if read_only == "off" {
+            return Ok(());
+        }
+        // Another host may take writes by now.
+        self.forget_idle();
+        Err(DatabaseError::read_only())
     }
 
     /// What an operator should know of the server, and what weakens the promises.
@@ -162,18 +164,17 @@ impl Database {
         Err(error)
     }
 
-    /// Runs several statements without parameters, on one connection.
-    pub(super) async fn batch(&self, until: Instant, sql: &str) -> Result<(), DatabaseError> {
+    /// Runs several statements without parameters, on one connection, within another time than the deadline.
+    pub(super) async fn batch(&self, within: Duration, sql: &str) -> Result<(), DatabaseError> {
         let client = self.client(self.until()).await?;
-        let answer = timeout_at(until, client.batch_execute(sql)).await;
-        if !matches!(answer, Ok(Ok(()))) {
-            // It may stand in the middle of a transaction.
-            self.give_up(client);
-        }
-        match answer {
-            Ok(answer) => Ok(answer?),
-            Err(_) => Err(DatabaseError::deadline(self.0.deadline)),
-        }
+        let error = match timeout(within, client.batch_execute(sql)).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error.into(),
+            Err(_) => DatabaseError::deadline(within),
+        };
+        // It may stand in the middle of a transaction.
+        self.give_up(client);
+        Err(error)
     }
 
     async fn run(
@@ -183,7 +184,18 @@ impl Database {
         params: &[(&(dyn ToSql + Sync), Type)],
     ) -> Result<Vec<Row>, tokio_postgres::Error> {
         if self.0.pooled {
-            return client.query_typed(sql, params).await;
+            // No setting of ours stays with the pooler's connection, so that it goes along with the statement. All three
+            // are sent before the first is answered.
+            let within = connect::statement_timeout(self.0.deadline);
+            let begin =
+                format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {within}");
+            let (begun, answer, ended) = tokio::join!(
+                client.batch_execute(&begin),
+                client.query_typed(sql, params),
+                client.batch_execute("COMMIT")
+            );
+            let rows = begun.and(answer)?;
+            return ended.map(|()| rows);
         }
         let types: Vec<_> = params.iter().map(|(_, kind)| kind.clone()).collect();
         let statement = client.prepare_typed_cached(sql, &types).await?;
@@ -201,18 +213,13 @@ impl Database {
 
     /// Closes a connection that failed, and all that lie idle beside it.
     fn give_up(&self, client: Object) {
+        self.forget_idle();
+        drop(Object::take(client));
+    }
+
+    /// Closes all connections that lie idle.
+    fn forget_idle(&self) {
         drop(self.0.pool.retain(|_, _| false));
-        let client = Object::take(client);
-        if !self.0.pooled {
-            return;
-        }
-        // No statement_timeout ends what the server is still at, and the pooler would let it go on.
-        let (tls, deadline) = (self.0.tls.clone(), self.0.deadline);
-        tokio::spawn(async move {
-            // A pooler passes it on as long as the connection is there. Whether it hits is known to nobody.
-            let _ = timeout(deadline, client.cancel_token().cancel_query(tls)).await;
-            drop(client);
-        });
     }
 
     fn not_connected(&self, error: PoolError) -> ConnectError {

@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
 use tokio_postgres::types::Type;
 
 use super::database::Database;
@@ -71,8 +70,7 @@ pub(super) async fn migrate(
     let failed = |error| not_ready(database, component, error);
     let found = version(database, component).await.map_err(failed)?;
     if found < known {
-        let until = Instant::now() + MIGRATE_WITHIN;
-        database.batch(until, &schema(component, steps)).await.map_err(failed)?;
+        database.batch(MIGRATE_WITHIN, &schema(component, steps)).await.map_err(failed)?;
     }
     let found = version(database, component).await.map_err(failed)?;
     if found > known {

@@ -68,7 +68,7 @@ impl Link {
         let wanted = self.config.wait_replicas;
         let left = until.saturating_duration_since(Instant::now());
         // A little less than there is, so that the answer comes in time and says how many it were. 0 would be forever.
-        let ms = (left.as_millis() * 9 / 10).max(1);
+        let ms = (left.as_millis() * 4 / 5).max(1);
         let mut wait = redis::cmd("WAIT");
         wait.arg(wanted).arg(u64::try_from(ms).unwrap_or(1));
         let said: Value = open.ask(&wait, until).await?;

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::error::Fault;
-use super::link::Map;
+use super::map::Map;
 use super::node::{Node, answer};
 use super::url::Host;
 

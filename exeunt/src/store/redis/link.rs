@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::error::{ConnectError, Fault, Redirect};
 use super::find;
+use super::map::Map;
 use super::node::{Node, Role, answer};
 use super::scripts::Lua;
 use super::url::{Config, Host, Mode};
@@ -43,17 +44,6 @@ pub(super) struct Link {
     guides: Mutex<HashMap<Host, Arc<Node>>>,
     map: Mutex<Option<Arc<Map>>>,
     finding: tokio::sync::Mutex<()>,
-}
-
-/// Who has which keys.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Map {
-    /// First slot, last slot, primary.
-    pub(super) ranges: Vec<(u16, u16, Host)>,
-    /// Slots that moved since.
-    pub(super) moved: HashMap<u16, Host>,
-    /// Servers that can be asked for a newer map, besides those that the URL names.
-    pub(super) known: Vec<Host>,
 }
 
 impl Link {
@@ -256,9 +246,7 @@ impl Link {
     fn moved(&self, key: &str, host: Host) {
         let mut map = lock(&self.map);
         if let Some(known) = &*map {
-            let mut moved = Map::clone(known);
-            moved.moved.insert(slot(key), host);
-            *map = Some(Arc::new(moved));
+            *map = Some(Arc::new(known.after_a_move(key, host)));
         }
     }
 
@@ -292,66 +280,6 @@ async fn ask_once_there(node: &Node, command: &Cmd, until: Instant) -> Result<Va
     node.ask_all(&both, until).await?.pop().ok_or(Fault::Form("the server gave too few answers"))
 }
 
-impl Map {
-    pub(super) fn of_one(host: Option<&Host>) -> Self {
-        let ranges = host.map(|host| (0, u16::MAX, host.clone())).into_iter().collect();
-        Self { ranges, ..Self::default() }
-    }
-
-    fn host(&self, key: &str) -> Result<&Host, Fault> {
-        let slot = slot(key);
-        let in_range = || self.ranges.iter().find(|(first, last, _)| (*first..=*last).contains(&slot));
-        let host = self.moved.get(&slot).or_else(|| in_range().map(|(_, _, host)| host));
-        host.ok_or_else(|| Fault::NoPrimary { what: format!("no server has slot {slot}"), source: None })
-    }
-
-    pub(super) fn hosts(&self) -> Vec<&Host> {
-        let mut hosts: Vec<_> =
-            self.ranges.iter().map(|(_, _, host)| host).chain(self.moved.values()).collect();
-        hosts.sort();
-        hosts.dedup();
-        hosts
-    }
-}
-
-/// The slot of a key: CRC-16 (XMODEM) of the part in the first braces, or of all of it (Redis Cluster specification).
-fn slot(key: &str) -> u16 {
-    let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
-    let hashed = tag.filter(|tag| !tag.is_empty()).unwrap_or(key);
-    let crc = hashed.bytes().fold(0_u16, |crc, byte| {
-        (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| match crc & 0x8000 {
-            0 => crc << 1,
-            _ => (crc << 1) ^ 0x1021,
-        })
-    });
-    crc % 16_384
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use redis::cluster_routing::Slot;
-
-    use super::*;
-
-    #[test]
-    fn a_key_has_the_slot_that_the_servers_give_it() {
-        for key in [
-            "",
-            "a",
-            "exeunt:s:DNqrr2AAAAE",
-            "exeunt:u:{a}",
-            "u:{}x",
-            "u:}{a}b}",
-            "u:{{a}}",
-            "exeunt:w:{exeunt:s:x}",
-        ] {
-            assert_eq!(Slot::new(slot(key)), Some(Slot::for_key(key)), "{key}");
-        }
-        assert_eq!(slot("123456789"), 0x31C3);
-        assert_eq!(slot("exeunt:w:{exeunt:s:DNqrr2AAAAE}"), slot("exeunt:s:DNqrr2AAAAE"));
-    }
 }

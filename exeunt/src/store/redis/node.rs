@@ -131,7 +131,15 @@ impl Node {
             let open = Open { host: self.host.clone(), connection, alive };
             Ok(open)
         };
-        timeout_at(until, connecting).await.unwrap_or_else(|_| Err(self.is_silent()))
+        timeout_at(self.patience(until), connecting).await.unwrap_or_else(|_| Err(self.is_silent()))
+    }
+
+    /// Where another server may have taken over, half of the time is left to find it.
+    fn patience(&self, until: Instant) -> Instant {
+        match self.config.mode {
+            Mode::Standalone => until,
+            _ => until - until.saturating_duration_since(Instant::now()) / 2,
+        }
     }
 
     async fn client(&self) -> Result<Client, RedisError> {

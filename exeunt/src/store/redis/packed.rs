@@ -5,11 +5,11 @@
 //! | bytes | what |
 //! | --- | --- |
 //! | 0 | version, 1 |
-//! | 1 | flags: 1 remembered, 2 there is a previous verifier |
+//! | 1 | flags: 1 remembered, 2 there is a previous verifier, 4 authenticated later than created |
 //! | 2–5 | revision |
 //! | 6–37 | verifier |
-//! | 38–77 | created, authenticated, seen, expires, ends: microseconds since 1970, 8 bytes each |
-//! | 78–109 | the previous verifier, if there is one |
+//! | 38–69 | created, seen, expires, ends: microseconds since 1970, 8 bytes each |
+//! | then | authenticated (8 bytes) with flag 4, the previous verifier (32 bytes) with flag 2 |
 //! | then | length of the user (1 byte), user; length of the client (1 byte), client; data as JSON, nothing for `{}` |
 //!
 //! Numbers have their highest byte first. The scripts know these places too.
@@ -20,24 +20,28 @@ use crate::session::{Client, Data, Parts, Record, SessionId, Timestamp, UserId, 
 const VERSION: u8 = 1;
 const REMEMBERED: u8 = 1;
 const HAS_PREVIOUS: u8 = 2;
+const HAS_AUTHENTICATED: u8 = 4;
 
 /// What a value says that a newer version wrote. Scripts say it, too.
 pub(super) const NEWER: &str = "a newer exeunt wrote this session: update this one, or end the session there";
 const DAMAGED: &str = "the value of a session is damaged";
 
 pub(super) fn pack(record: &Record) -> Vec<u8> {
-    let flags = if record.remembered() { REMEMBERED } else { 0 };
-    let flags = flags | if record.previous().is_some() { HAS_PREVIOUS } else { 0 };
+    let authenticated = Some(record.authenticated_at()).filter(|at| *at != record.created_at());
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    let flags = flag(record.remembered(), REMEMBERED)
+        | flag(record.previous().is_some(), HAS_PREVIOUS)
+        | flag(authenticated.is_some(), HAS_AUTHENTICATED);
     let data = if record.data_json() == "{}" { "" } else { record.data_json() };
     let texts = record.user().as_str().len() + record.client().len() + data.len();
     let mut value = Vec::with_capacity(112 + texts);
     value.extend([VERSION, flags]);
     value.extend(record.revision().to_be_bytes());
     value.extend(record.verifier().as_bytes());
-    let (created, authenticated) = (record.created_at(), record.authenticated_at());
-    for instant in [created, authenticated, record.seen_at(), record.expires_at(), record.ends_at()] {
+    for instant in [record.created_at(), record.seen_at(), record.expires_at(), record.ends_at()] {
         value.extend(instant_bytes(instant));
     }
+    value.extend(authenticated.into_iter().flat_map(instant_bytes));
     value.extend(record.previous().into_iter().flat_map(|previous| previous.as_bytes()));
     for text in [record.user().as_str(), record.client()] {
         value.push(u8::try_from(text.len()).expect("users have at most 128 bytes, clients 200"));
@@ -65,9 +69,12 @@ fn parts(id: SessionId, value: &[u8]) -> Option<Parts> {
     let flags = take::<1>(&mut rest)?[0];
     let revision = u32::from_be_bytes(take(&mut rest)?);
     let verifier = Verifier::from_bytes(take(&mut rest)?);
-    let mut instant = || Some(Timestamp::from_micros(i64::from_be_bytes(take(&mut rest)?)));
-    let (created_at, authenticated_at) = (instant()?, instant()?);
-    let (seen_at, expires_at, ends_at) = (instant()?, instant()?, instant()?);
+    let created_at = instant(&mut rest)?;
+    let (seen_at, expires_at, ends_at) = (instant(&mut rest)?, instant(&mut rest)?, instant(&mut rest)?);
+    let authenticated_at = match flags & HAS_AUTHENTICATED {
+        0 => created_at,
+        _ => instant(&mut rest)?,
+    };
     let previous = match flags & HAS_PREVIOUS {
         0 => None,
         _ => Some(Verifier::from_bytes(take(&mut rest)?)),
@@ -92,6 +99,10 @@ fn parts(id: SessionId, value: &[u8]) -> Option<Parts> {
         client,
         data,
     })
+}
+
+fn instant(rest: &mut &[u8]) -> Option<Timestamp> {
+    Some(Timestamp::from_micros(i64::from_be_bytes(take(rest)?)))
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
@@ -139,7 +150,7 @@ mod tests {
                 assert_eq!(back.into_parts(), record.into_parts());
             }
         }
-        assert_eq!(pack(&record("12345", "curl/8.5.0", "{}")).len(), 95);
+        assert_eq!(pack(&record("12345", "curl/8.5.0", "{}")).len(), 87);
     }
 
     #[test]

@@ -41,7 +41,7 @@ fn command(name: &str, script: &str, key: &str, values: &[&[u8]]) -> Cmd {
 /// instant are exact in Lua's numbers, and all of it in milliseconds.
 ///
 /// `live` gives the fixed part of a value that is live and under that verifier, or nothing; `later` the later of two
-/// instants; `until_ms` the instant one hour after another, in milliseconds.
+/// instants; `until_ms` the instant one hour after another, in milliseconds; `texts` where the user and what follows begin.
 const COMMON: &str = r"
 local function earlier(a, b)
   local ah, al = struct.unpack('>I4I4', a)
@@ -55,19 +55,25 @@ local function until_ms(instant)
   return string.format('%.0f', math.min(ms, 9007199254740991))
 end
 local function live(key, verifier, now)
-  local head = redis.call('GETRANGE', key, 0, 77)
+  local head = redis.call('GETRANGE', key, 0, 69)
   if head == '' then return nil end
   if string.byte(head) ~= 1 then return redis.error_reply('NEWERFORM a newer exeunt wrote this session') end
   if verifier and string.sub(head, 7, 38) ~= verifier then return nil end
-  if not earlier(now, string.sub(head, 63, 70)) then return nil end
+  if not earlier(now, string.sub(head, 55, 62)) then return nil end
   return head
 end
 local function extended(head, seen, expires)
-  local ends = string.sub(head, 71, 78)
+  local ends = string.sub(head, 63, 70)
   if earlier(ends, expires) then expires = ends end
-  return later(string.sub(head, 55, 62), seen), later(string.sub(head, 63, 70), expires)
+  return later(string.sub(head, 47, 54), seen), later(string.sub(head, 55, 62), expires)
 end
-local function has_previous(head) return math.floor(string.byte(head, 2) / 2) % 2 == 1 end
+local function has(head, flag) return math.floor(string.byte(head, 2) / flag) % 2 == 1 end
+local function texts(head)
+  local at = 71
+  if has(head, 4) then at = at + 8 end
+  if has(head, 2) then at = at + 32 end
+  return at
+end
 ";
 
 /// Adds an id to a user's index, which then outlives that session. `id, keep until (ms), limit`: all members if there
@@ -95,7 +101,7 @@ local head = live(KEYS[1], ARGV[1], ARGV[2])
 if not head then return 0 end
 if type(head) == 'table' then return head end
 local seen, expires = extended(head, ARGV[2], ARGV[3])
-redis.call('SETRANGE', KEYS[1], 54, seen .. expires)
+redis.call('SETRANGE', KEYS[1], 46, seen .. expires)
 redis.call('PEXPIREAT', KEYS[1], until_ms(expires))
 return 1
 ",
@@ -110,11 +116,12 @@ local head = live(KEYS[1], ARGV[1], ARGV[2])
 if not head then return 0 end
 if type(head) == 'table' then return head end
 local seen, expires = extended(head, ARGV[2], ARGV[3])
-local flags, texts = string.byte(head, 2), 78
-if has_previous(head) then texts = 110 else flags = flags + 2 end
+local flags, authenticated = string.byte(head, 2), string.sub(head, 39, 46)
+if has(head, 4) then authenticated = redis.call('GETRANGE', KEYS[1], 70, 77) else flags = flags + 4 end
+if not has(head, 2) then flags = flags + 2 end
 local value = string.sub(head, 1, 1) .. string.char(flags) .. string.sub(head, 3, 6) .. ARGV[4]
-  .. string.sub(head, 39, 46) .. later(string.sub(head, 47, 54), ARGV[2]) .. seen .. expires
-  .. string.sub(head, 71, 78) .. ARGV[1] .. redis.call('GETRANGE', KEYS[1], texts, -1)
+  .. string.sub(head, 39, 46) .. seen .. expires .. string.sub(head, 63, 70)
+  .. later(authenticated, ARGV[2]) .. ARGV[1] .. redis.call('GETRANGE', KEYS[1], texts(head) - 1, -1)
 redis.call('SET', KEYS[1], value, 'PXAT', until_ms(expires))
 return 1
 ",
@@ -129,8 +136,7 @@ local head = live(KEYS[1], ARGV[1], ARGV[2])
 if not head then return 0 end
 if type(head) == 'table' then return head end
 if string.sub(head, 3, 6) ~= ARGV[3] then return 2 end
-local value, user = redis.call('GET', KEYS[1]), 79
-if has_previous(head) then user = 111 end
+local value, user = redis.call('GET', KEYS[1]), texts(head)
 local client = user + 1 + string.byte(value, user)
 local data = client + 1 + string.byte(value, client)
 value = string.sub(value, 1, 2) .. ARGV[4] .. string.sub(value, 7, data - 1) .. ARGV[5]

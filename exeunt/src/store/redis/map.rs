@@ -1,0 +1,86 @@
+//! Which server has which keys.
+//!
+//! Must never guess: a slot that nobody has is nobody's.
+
+use std::collections::HashMap;
+
+use super::error::Fault;
+use super::url::Host;
+
+/// Who has which keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Map {
+    /// First slot, last slot, primary.
+    pub(super) ranges: Vec<(u16, u16, Host)>,
+    /// Slots that moved since.
+    pub(super) moved: HashMap<u16, Host>,
+    /// Servers that can be asked for a newer map, besides those that the URL names.
+    pub(super) known: Vec<Host>,
+}
+
+impl Map {
+    /// The same after a server said that a key has moved.
+    pub(super) fn after_a_move(&self, key: &str, to: Host) -> Self {
+        let mut map = self.clone();
+        map.moved.insert(slot(key), to);
+        map
+    }
+
+    pub(super) fn of_one(host: Option<&Host>) -> Self {
+        let ranges = host.map(|host| (0, u16::MAX, host.clone())).into_iter().collect();
+        Self { ranges, ..Self::default() }
+    }
+
+    pub(super) fn host(&self, key: &str) -> Result<&Host, Fault> {
+        let slot = slot(key);
+        let in_range = || self.ranges.iter().find(|(first, last, _)| (*first..=*last).contains(&slot));
+        let host = self.moved.get(&slot).or_else(|| in_range().map(|(_, _, host)| host));
+        host.ok_or_else(|| Fault::NoPrimary { what: format!("no server has slot {slot}"), source: None })
+    }
+
+    pub(super) fn hosts(&self) -> Vec<&Host> {
+        let mut hosts: Vec<_> =
+            self.ranges.iter().map(|(_, _, host)| host).chain(self.moved.values()).collect();
+        hosts.sort();
+        hosts.dedup();
+        hosts
+    }
+}
+
+/// The slot of a key: CRC-16 (XMODEM) of the part in the first braces, or of all of it (Redis Cluster specification).
+fn slot(key: &str) -> u16 {
+    let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
+    let hashed = tag.filter(|tag| !tag.is_empty()).unwrap_or(key);
+    let crc = hashed.bytes().fold(0_u16, |crc, byte| {
+        (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| match crc & 0x8000 {
+            0 => crc << 1,
+            _ => (crc << 1) ^ 0x1021,
+        })
+    });
+    crc % 16_384
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::cluster_routing::Slot;
+
+    use super::*;
+
+    #[test]
+    fn a_key_has_the_slot_that_the_servers_give_it() {
+        for key in [
+            "",
+            "a",
+            "exeunt:s:DNqrr2AAAAE",
+            "exeunt:u:{a}",
+            "u:{}x",
+            "u:}{a}b}",
+            "u:{{a}}",
+            "exeunt:w:{exeunt:s:x}",
+        ] {
+            assert_eq!(Slot::new(slot(key)), Some(Slot::for_key(key)), "{key}");
+        }
+        assert_eq!(slot("123456789"), 0x31C3);
+        assert_eq!(slot("exeunt:w:{exeunt:s:DNqrr2AAAAE}"), slot("exeunt:s:DNqrr2AAAAE"));
+    }
+}

@@ -1,0 +1,155 @@
+//! A login on its way against those who look for all sessions of its user, and values that others wrote.
+
+use services::Redis;
+
+use super::*;
+use crate::gate::Gate;
+
+async fn behind(server: &Redis) -> (RedisStore, Gate) {
+    let gate = Gate::to(server.port()).await;
+    (connected(&format!("redis://127.0.0.1:{}?deadline=10s", gate.port())).await, gate)
+}
+
+fn members(server: &Redis) -> Vec<i64> {
+    let members = server.cli(&["smembers", "exeunt:u:1"]).unwrap();
+    members.split_whitespace().map(|id| id.parse().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn list_and_log_out_everywhere_leave_a_login_on_its_way_alone() {
+    // R16: it is in the index, and its session is not there yet.
+    let server = Redis::start(&[]).unwrap();
+    let (slow, gate) = behind(&server).await;
+    let store = connected(&server.url()).await;
+    let login = record(1, now());
+    let mut held = gate.hold("PXAT");
+    let creating = tokio::spawn({
+        let login = login.clone();
+        async move { slow.create(&login, 10).await }
+    });
+    held.reached().await;
+    assert_eq!(store.list(&user(1), now()).await.unwrap(), []);
+    assert_eq!(store.destroy_all(&user(1), None).await.unwrap(), []);
+    assert_eq!(members(&server), [login.id().to_i64()], "the login was struck out");
+    held.go_on();
+    assert_eq!(creating.await.unwrap().unwrap(), Created::Yes { ended: vec![] });
+    // From here on it is acknowledged.
+    assert_eq!(store.list(&user(1), now()).await.unwrap(), std::slice::from_ref(&login));
+    assert_eq!(store.destroy_all(&user(1), None).await.unwrap(), [login.id()]);
+    assert!(!lives(&store, &login).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_loses_its_name_on_the_way_enters_it_again() {
+    // R16: between the two an index may be lost, on a server of its own.
+    let server = Redis::start(&[]).unwrap();
+    let (slow, gate) = behind(&server).await;
+    let store = connected(&server.url()).await;
+    let login = record(1, now());
+    let mut held = gate.hold("PXAT");
+    let creating = tokio::spawn({
+        let login = login.clone();
+        async move { slow.create(&login, 10).await }
+    });
+    held.reached().await;
+    server.cli(&["del", "exeunt:u:1"]).unwrap();
+    held.go_on();
+    assert_eq!(creating.await.unwrap().unwrap(), Created::Yes { ended: vec![] });
+    assert_eq!(store.destroy_all(&user(1), None).await.unwrap(), [login.id()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn log_out_everywhere_ends_a_login_that_is_there_and_not_yet_acknowledged() {
+    let server = Redis::start(&[]).unwrap();
+    let (slow, gate) = behind(&server).await;
+    let store = connected(&server.url()).await;
+    let login = record(1, now());
+    // The second entry: the first one goes by, as it is held only after the session was made.
+    let mut held = gate.hold("PXAT");
+    let creating = tokio::spawn({
+        let login = login.clone();
+        async move { slow.create(&login, 10).await }
+    });
+    held.reached().await;
+    let mut second = gate.hold("EVALSHA");
+    held.go_on();
+    second.reached().await;
+    assert_eq!(store.destroy_all(&user(1), None).await.unwrap(), [login.id()]);
+    second.go_on();
+    assert_eq!(creating.await.unwrap().unwrap(), Created::Yes { ended: vec![] });
+    assert!(!lives(&store, &login).await, "its second entry brought it back");
+    assert_eq!(store.list(&user(1), now()).await.unwrap(), []);
+    assert_eq!(store.destroy_all(&user(1), None).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_name_without_a_session_goes_once_it_is_older_than_any_login() {
+    let server = Redis::start(&[]).unwrap();
+    let store = connected(&server.url()).await;
+    let (live, gone) = (created(&store, 1).await, record(1, now()));
+    server.cli(&["sadd", "exeunt:u:1", &gone.id().to_i64().to_string()]).unwrap();
+    let later = |minutes: u32| now().plus(minutes * MINUTE);
+    assert_eq!(store.list(&user(1), later(9)).await.unwrap(), std::slice::from_ref(&live));
+    assert_eq!(members(&server).len(), 2);
+    assert_eq!(store.list(&user(1), later(11)).await.unwrap(), std::slice::from_ref(&live));
+    assert_eq!(members(&server), [live.id().to_i64()]);
+}
+
+#[tokio::test]
+async fn a_value_of_a_newer_version_is_neither_nothing_nor_written_over() {
+    let server = Redis::start(&[]).unwrap();
+    let store = connected(&server.url()).await;
+    let live = created(&store, 1).await;
+    let key = format!("exeunt:s:{}", live.id());
+    server.cli(&["setrange", &key, "0", "\u{2}"]).unwrap();
+    let value = server.cli(&["get", &key]).unwrap();
+    for (operation, answer) in ask_everything(&store, &live).await {
+        let others = ["ping", "create"].contains(&operation);
+        match answer {
+            Ok(found) => assert!(others && found, "{operation} answered {found}"),
+            Err(error) => assert!(told(&error).contains("newer exeunt"), "{operation}: {}", told(&error)),
+        }
+    }
+    assert!(store.destroy_all(&user(1), None).await.is_err());
+    assert_eq!(server.cli(&["get", &key]).unwrap(), value);
+    // A logout holds all the same.
+    assert!(store.destroy(&live.id()).await.unwrap());
+    assert_eq!(server.cli(&["exists", &key]).unwrap().trim(), "0");
+}
+
+#[tokio::test]
+async fn redis_frees_sessions_an_hour_late_and_indexes_a_day_after_the_last_of_them() {
+    let server = Redis::start(&[]).unwrap();
+    let store = connected(&server.url()).await;
+    let live = created(&store, 1).await;
+    let key = format!("exeunt:s:{}", live.id());
+    let freed = |key: &str| server.cli(&["pexpiretime", key]).unwrap().trim().parse::<i64>().unwrap();
+    let ms = |at: Timestamp, minutes: u32| at.plus(minutes * MINUTE).as_micros() / 1_000;
+    assert_eq!(freed(&key), ms(live.expires_at(), 60));
+    assert_eq!(freed("exeunt:u:1"), ms(live.ends_at(), 24 * 60));
+    assert!(store.touch(&live.id(), live.verifier(), now(), now().plus(45 * MINUTE)).await.unwrap());
+    let touched = store.load(&live.id(), now()).await.unwrap().unwrap();
+    assert!(touched.expires_at() > live.expires_at());
+    assert_eq!(freed(&key), ms(touched.expires_at(), 60));
+    // A shorter session takes nothing from a longer one's index.
+    let long = freed("exeunt:u:1");
+    let mut parts = record(1, now()).into_parts();
+    parts.ends_at = now().plus(31 * MINUTE);
+    assert_eq!(store.create(&Record::restore(parts), 10).await.unwrap(), Created::Yes { ended: vec![] });
+    assert_eq!(freed("exeunt:u:1"), long);
+}
+
+#[tokio::test]
+async fn one_node_at_a_time_purges() {
+    let server = Redis::start(&[]).unwrap();
+    let (one, other) = (connected(&server.url()).await, connected(&server.url()).await);
+    let live = created(&one, 1).await;
+    let over = live.expires_at();
+    assert_eq!(one.purge(None, 10, live.created_at()).await.unwrap().ended, []);
+    assert_eq!(other.purge(None, 10, over).await.unwrap(), exeunt::store::Purged::default());
+    assert_eq!(one.purge(None, 10, over).await.unwrap().ended, [live.id()]);
+    assert_eq!(members(&server), [0; 0], "its name stays");
+    server.cli(&["del", "exeunt:purge"]).unwrap();
+    let live = created(&one, 1).await;
+    assert_eq!(other.purge(None, 10, over.plus(MINUTE)).await.unwrap().ended, [live.id()]);
+}
