@@ -151,7 +151,7 @@ fn last_word(order: &Order, copied: &Copied) -> String {
     if let Some(SessionsCopied { left, .. }) = copied.sessions
         && left > 0
     {
-        let _ = write!(word, "{left} sessions are in {to} that are not in {from} any more. ");
+        let _ = write!(word, "Sessions that are in {to} and not in {from} any more: {left}. ");
     }
     word + &format!(
         "What ends in {from} from now on, and what ended since an earlier copy, is still in {to}: start no server on {to} \
