@@ -15,6 +15,22 @@ use crate::session::{Record, SessionId, Timestamp};
 /// A file that another process may own and write to: for copies and backups, while a server runs.
 ///
 /// It sees what was committed when it asks, and nothing of it is a promise: the owner goes on.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("app.db");
+/// use exeunt::store::sqlite::{Beside, DatabaseError, SqliteStore};
+///
+/// let owner = SqliteStore::open(&path)?;
+/// let beside = Beside::open(&path)?;
+/// let copied = folder.path().join("backup.db");
+/// beside.read(|connection| {
+///     connection.execute("VACUUM INTO ?1", [copied.to_str()])?;
+///     Ok::<_, DatabaseError>(())
+/// })?;
+/// SqliteStore::open(copied)?;
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 pub struct Beside {
     connection: Mutex<Connection>,
     path: PathBuf,
@@ -93,5 +109,49 @@ impl Beside {
 impl fmt::Debug for Beside {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Beside").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Database, SqliteStore};
+    use super::*;
+    use crate::session::{Lifetime, Login, UserId};
+    use crate::store::{Created, Store as _};
+
+    #[tokio::test]
+    async fn it_sees_what_the_owner_commits_and_writes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        assert!(Beside::open(&path).is_err() && !path.exists());
+        let owner = SqliteStore::open(&path).unwrap();
+        let beside = Beside::open(&path).unwrap();
+        let now = Timestamp::from_micros(1_000_000);
+        let user = UserId::new("anna").unwrap();
+        let (_, record) = Record::new(user, now, &Lifetime::default(), Login::default());
+        assert_eq!(beside.walk(None, 10, now).unwrap(), []);
+        assert!(matches!(owner.create(&record, 9).await.unwrap(), Created::Yes { .. }));
+        assert_eq!(beside.walk(None, 10, now).unwrap().len(), 1);
+        let writes = |connection: &Connection| connection.execute("DELETE FROM session", []);
+        beside.read(writes).unwrap_err();
+        drop(owner);
+        // Nor does it keep the file from its next owner, or fold the log.
+        let owner = SqliteStore::open(&path).unwrap();
+        assert_eq!(beside.walk(None, 10, now).unwrap(), [record]);
+        drop((owner, beside));
+        assert_eq!(Beside::open(&path).unwrap().walk(None, 10, now).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_file_of_a_newer_version_or_of_another_program_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let database = Database::open(&path).unwrap();
+        assert_eq!(Beside::open(&path).unwrap().check("sessions", 1).unwrap(), 0);
+        database.migrate("sessions", &[MIGRATIONS, &["SELECT 1"]].concat()).unwrap();
+        assert!(matches!(Beside::open(&path), Err(OpenError::Newer { found: 2, known: 1, .. })));
+        let other = folder.path().join("b.db");
+        Connection::open(&other).unwrap().execute_batch("CREATE TABLE session (id)").unwrap();
+        assert!(matches!(Beside::open(other), Err(OpenError::Foreign { .. })));
     }
 }
