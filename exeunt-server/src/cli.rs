@@ -25,10 +25,11 @@ Exit codes:
   4  it exists already
   5  the store, or the server that owns it, could not be used or did not answer
 
-While a server owns the store, commands go through its control socket (<store>.sock), and say that something is done
-only when the server has said so. Without a server they open the store themselves.";
+While a server owns the file of accounts or sessions, commands go through its control socket (<file>.sock), and say that
+something is done only when the server has said so. Without a server, or where there is no file, they do it themselves.
+If an account was changed and its sessions could not be ended yet (5), they end as soon as their store answers a server.";
 
-/// Login and logout as a ready-made server, on one SQLite file.
+/// Login and logout as a ready-made server: on one SQLite file, or on Redis and PostgreSQL.
 #[derive(Debug, Parser)]
 #[command(name = "exeunt", version, after_help = EXIT_CODES, max_term_width = 110)]
 struct Cli {
@@ -60,7 +61,9 @@ EXEUNT_IDLE_TIMEOUT. Flags win over variables, variables over the file. `exeunt 
 
 Examples:
   exeunt serve
-  exeunt serve --listen 127.0.0.1:9000 --store /var/lib/exeunt/exeunt.db --public-url https://login.example.org")]
+  exeunt serve --listen 127.0.0.1:9000 --store /var/lib/exeunt/exeunt.db --public-url https://login.example.org
+  exeunt serve --store postgres://exeunt@db.example.org/exeunt
+  exeunt serve --store redis://cache.example.org --accounts postgres://exeunt@db.example.org/exeunt")]
     Serve(Box<Options>),
     /// Prints the configuration in effect as a commented file, with every option and its default.
     #[command(after_help = "\
@@ -89,7 +92,7 @@ Examples:
         #[command(subcommand)]
         command: StoreCommand,
     },
-    /// Looks the store over: integrity, permissions, versions, counts.
+    /// Looks the store over: integrity, permissions, settings, versions, counts.
     #[command(after_help = "\
 Exits with 0 if all is well, with 1 if it found a problem, with 5 if the store could not be used.
 

@@ -267,25 +267,38 @@ impl Config {
     /// What the operator should know about this configuration, one sentence each, for the log at start.
     #[must_use]
     pub fn notices(&self) -> Vec<Notice> {
+        let mut notices = Vec::new();
         match &self.public_url {
-            Some(url) if url.is_https() => Vec::new(),
-            Some(url) => vec![Notice {
+            Some(url) if url.is_https() => {}
+            Some(url) => notices.push(Notice {
                 is_warning: true,
                 text: format!(
                     "the public URL {url} is plain http: whoever listens on the network reads passwords and cookies; \
                      the cookie is `{}` without Secure",
                     self.cookie_name()
                 ),
-            }],
-            None => vec![Notice {
+            }),
+            None => notices.push(Notice {
                 is_warning: false,
                 text: format!(
                     "no public URL is set: serving this machine alone, over plain http; the cookie is `{}` without \
                      Secure",
                     self.cookie_name()
                 ),
-            }],
+            }),
         }
+        if let (None, Some(file)) = (self.store.file(), self.accounts.file()) {
+            notices.push(Notice {
+                is_warning: false,
+                text: format!(
+                    "accounts are in the file {}, which is this server's alone: several servers on {} need them in \
+                     PostgreSQL",
+                    file.display(),
+                    self.store
+                ),
+            });
+        }
+        notices
     }
 }
 

@@ -14,7 +14,6 @@ use std::process::{Command, Output, Stdio};
 use exeunt::store::sqlite::Database;
 use exeunt::{LoginOptions, SessionId, Sessions};
 use exeunt_server::accounts::{Credentials, Hasher};
-use exeunt_server::engines::Engines;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -94,7 +93,7 @@ impl Place {
         runtime.block_on(async {
             let file = || Kept::OneFile.fresh(self.0.path());
             let places = self.1.clone().unwrap_or_else(file);
-            let engines = Engines::open(&places.config()).await.unwrap();
+            let engines = places.open().await;
             let sessions = Sessions::over(engines.store(0).await.unwrap());
             let accounts = engines.accounts(&sessions, Hasher::new().unwrap()).await.unwrap();
             let mut ids = Vec::new();

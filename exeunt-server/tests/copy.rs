@@ -72,7 +72,15 @@ impl Open {
             false => Some(elsewhere.path().join("a.db").into()),
         };
         let options = Options { store: Some(place.clone()), accounts, ..Options::default() };
-        let engines = Engines::open(&Config::decide(options).unwrap()).await.unwrap();
+        let config = Config::decide(options).unwrap();
+        // A child that another test is just starting has all of our descriptors, and so the lock of a file that was
+        // closed, until it becomes its program a moment later.
+        let engines = loop {
+            match Engines::open(&config).await {
+                Err(error) if error.locked().is_some() => tokio::task::yield_now().await,
+                opened => break opened.unwrap(),
+            }
+        };
         let store = engines.store(0).await.unwrap();
         let sessions = Sessions::over(Arc::clone(&store));
         let accounts = match place.keeps_accounts() {

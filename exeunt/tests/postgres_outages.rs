@@ -12,6 +12,7 @@ use exeunt::store::postgres::{ConnectError, Database, PostgresStore};
 use exeunt::store::{Created, Saved, Store, StoreError};
 use exeunt::{Data, Record, SessionId, Timestamp, UserId, Verifier};
 use services::{PgBouncer, Postgres};
+use tokio::sync::watch;
 
 use crate::proxy::{Cut, Proxy};
 
@@ -40,7 +41,7 @@ fn record(id: i64) -> Record {
 }
 
 async fn connected(url: &str, further: &str) -> PostgresStore {
-    let url = format!("{url}?pool={POOL}&deadline=500ms{further}");
+    let url = format!("{url}?pool={POOL}&deadline=1s{further}");
     PostgresStore::connect(&url).await.expect("the server answers")
 }
 
@@ -184,10 +185,27 @@ async fn connections_that_were_cut_are_replaced() {
 }
 
 #[tokio::test]
+async fn connections_that_fell_silent_cost_one_call_and_not_one_each() {
+    let server = Postgres::start(&[]).unwrap();
+    let (silence, silent) = watch::channel(());
+    let proxy = Proxy::to(server.port(), silent).await;
+    let url = server.url("postgres").replace(&server.port().to_string(), &proxy.port().to_string());
+    let store = connected(&url, "").await;
+    let kept = kept(&store).await;
+    for _ in 0..2 {
+        warm(&store).await;
+        silence.send_replace(());
+        store.load(&kept.id(), NOW).await.expect_err("it waits for what never comes");
+        serves_again(&store, &kept).await;
+    }
+}
+
+#[tokio::test]
 async fn a_logout_whose_answer_was_lost_is_unknown_and_final() {
     // R05
     let server = Postgres::start(&[]).unwrap();
-    let proxy = Proxy::to(server.port()).await;
+    let (_, silent) = watch::channel(());
+    let proxy = Proxy::to(server.port(), silent).await;
     let url = server.url("postgres").replace(&server.port().to_string(), &proxy.port().to_string());
     let store = connected(&url, "").await;
     let record = record(1);

@@ -26,7 +26,8 @@ pub struct Options {
     #[arg(long, value_name = "FILE|URL", value_parser = Place::parser())]
     pub store: Option<Place>,
 
-    /// Where accounts live: a file or a postgres:// URL. If it is not set: where sessions live. Redis keeps none.
+    /// Where accounts live: a file or a postgres:// URL. If it is not set: where sessions live. Redis keeps none. A file
+    /// is one server's alone, so servers that share sessions share their accounts in PostgreSQL.
     #[arg(long, value_name = "FILE|URL", value_parser = Place::parser())]
     pub accounts: Option<Place>,
 

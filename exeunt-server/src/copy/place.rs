@@ -1,17 +1,22 @@
 //! Opens what is copied from and to.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use exeunt::store::Store;
 use exeunt::store::postgres::{self, PostgresStore};
 use exeunt::store::redis::RedisStore;
-use exeunt::store::sqlite::{self, Beside, SqliteStore};
+use exeunt::store::sqlite::{self, Beside, OpenError, SqliteStore};
 use exeunt::{Record, SessionId, StoreError, Timestamp};
 
 use crate::accounts::Engine;
 use crate::accounts::copy::Origin;
 use crate::admin::{Code, Failure};
 use crate::config::Place;
+
+const OWNER_PATIENCE: Duration = Duration::from_secs(3);
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Where copies come from.
 pub(super) enum FromSide {
@@ -71,7 +76,7 @@ impl ToSide {
     pub(super) async fn open(place: &Place) -> Result<Self, Failure> {
         match place {
             Place::File(path) => {
-                let database = sqlite::Database::open(path).map_err(|error| unusable(place, &error))?;
+                let database = take(path).await.map_err(|error| unusable(place, &error))?;
                 Ok(Self::Database(database.into()))
             }
             Place::Postgres(address) => {
@@ -110,6 +115,19 @@ impl ToSide {
     pub(super) fn close(&self) {
         if let Self::Database(Engine::Sqlite(database)) = self {
             database.close();
+        }
+    }
+}
+
+/// Waits for a command that has the file open for a moment; a server does not go away.
+async fn take(path: &Path) -> Result<sqlite::Database, OpenError> {
+    let began = Instant::now();
+    loop {
+        match sqlite::Database::open(path) {
+            Err(OpenError::Locked { .. }) if began.elapsed() < OWNER_PATIENCE => {
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+            opened => return opened,
         }
     }
 }

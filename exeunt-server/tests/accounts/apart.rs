@@ -21,7 +21,7 @@ struct Server {
 
 impl Server {
     async fn on(places: &Places) -> Self {
-        let engines = Engines::open(&places.config()).await.unwrap();
+        let engines = places.open().await;
         let sessions = Sessions::over(engines.store(1 << 20).await.unwrap());
         let accounts = engines.accounts(&sessions, Hasher::with(CHEAP, 2, 100).unwrap()).await.unwrap();
         Self { accounts, sessions, engines }

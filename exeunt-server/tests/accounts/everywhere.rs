@@ -50,7 +50,7 @@ impl Server {
     }
 
     async fn at(places: Places, folder: TempDir, cost: Cost) -> Self {
-        let engines = Engines::open(&places.config()).await.unwrap();
+        let engines = places.open().await;
         let hasher = Hasher::with(cost, 2, 100).unwrap();
         // Redis frees by its own clock, so this one begins at the same time.
         let now = SystemClock::new().now();

@@ -5,8 +5,10 @@
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use exeunt_server::config::{Config, Options};
+use exeunt_server::engines::Engines;
 use services::{Postgres, Redis};
 
 /// A combination of engines.
@@ -51,10 +53,24 @@ impl Kept {
 
 impl Places {
     /// The configuration of a server on them.
-    pub(crate) fn config(&self) -> Config {
+    fn config(&self) -> Config {
         let store = Some(self.store.parse().expect("it names a place"));
         let accounts = self.accounts.as_ref().map(|place| place.parse().expect("it names a place"));
         Config::decide(Options { store, accounts, ..Options::default() }).expect("they go together")
+    }
+
+    /// Opens them in this process. A child that another test is just starting has all of our descriptors, and so the lock
+    /// of a file that was closed, until it becomes its program a moment later.
+    pub(crate) async fn open(&self) -> Engines {
+        let began = Instant::now();
+        loop {
+            match Engines::open(&self.config()).await {
+                Err(error) if error.locked().is_some() && began.elapsed() < Duration::from_secs(10) => {
+                    tokio::task::yield_now().await;
+                }
+                opened => return opened.expect("nobody else has it open"),
+            }
+        }
     }
 }
 

@@ -7,7 +7,6 @@ use exeunt::http::CookieConfig;
 use exeunt::{SessionId, SessionLayer, Sessions, UserId};
 use exeunt_server::accounts::{Accounts, Cost, Hasher};
 use exeunt_server::admin::{Admin, Command, NewPassword};
-use exeunt_server::engines::Engines;
 use http::Request;
 use tokio::runtime::Runtime;
 
@@ -35,7 +34,7 @@ impl Nodes {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (layer, accounts, admin) = runtime.block_on(async {
-            let engines = Engines::open(&place.places.config()).await.unwrap();
+            let engines = place.places.open().await;
             let sessions = Sessions::over(engines.store(0).await.unwrap());
             let accounts = engines.accounts(&sessions, Hasher::with(CHEAP, 1, 1).unwrap()).await.unwrap();
             let url = "http://localhost".parse().unwrap();

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use services::{Postgres, Redis};
+use services::{Cluster, Postgres, Redis, Sentinel};
 
 use crate::support::{Answer, PASSWORD, Place, Server};
 
@@ -106,8 +106,15 @@ fn nobody_is_told_what_is_not_known(server: &Server, token: &str) {
     assert!(in_time(|| server.send("GET", "/api/me", &[], "")).is_401());
 }
 
+/// How long a failover may take: the engines' own affair.
+const FAILED_OVER_WITHIN: Duration = Duration::from_secs(60);
+
 /// Waits until a server answers for its sessions again; until then it may say 503, and nothing else.
 fn wait_until_back(server: &Server, token: &str) {
+    wait_until_back_within(BACK_WITHIN, server, token);
+}
+
+fn wait_until_back_within(within: Duration, server: &Server, token: &str) {
     let since = Instant::now();
     loop {
         let answer = in_time(|| server.call("GET", "/api/me", token));
@@ -115,7 +122,7 @@ fn wait_until_back(server: &Server, token: &str) {
             return;
         }
         assert_eq!(answer.status, 503, "{answer:?}");
-        assert!(since.elapsed() < BACK_WITHIN, "{answer:?}");
+        assert!(since.elapsed() < within, "{answer:?}");
     }
 }
 
@@ -337,4 +344,75 @@ fn the_password_of_an_engine_is_in_no_log_whatever_happens_to_it() {
         "{}",
         log.lines().find(|line| line.contains("s3cret")).unwrap_or_default()
     );
+}
+
+#[test] // R04
+fn a_failover_by_sentinels_loses_no_session_and_revives_none() {
+    let mut sentinel = Sentinel::start(&[]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("accounts.db");
+    let store = format!("{}&wait_replicas=1", sentinel.url());
+    let place = Place::with_alice_on(&store, file.to_str());
+    let server = place.serve();
+    let (one, two, three) = (server.login(), server.login(), server.login());
+    // The replica has it, and so all that was before it.
+    assert_eq!(server.call("DELETE", "/api/auth/logout", &two).body, "Logout successful");
+
+    sentinel.kill_primary().unwrap();
+    wait_until_back_within(FAILED_OVER_WITHIN, &server, &one);
+    assert_eq!((server.me(&one), server.me(&three)), (200, 200));
+    assert!(server.call("GET", "/api/me", &two).is_401());
+    // There is no replica now that could have it.
+    let logout = in_time(|| server.call("DELETE", "/api/auth/logout", &three));
+    assert_eq!((logout.status, logout.body.as_str()), (400, "Unable to log out"));
+    sentinel.restart_killed().unwrap();
+    sentinel.wait_until_all_is_well().unwrap();
+    assert_eq!(server.call("DELETE", "/api/auth/logout", &three).status, 200);
+    assert!(server.call("GET", "/api/me", &three).is_401());
+
+    // One that was only paused comes back as if nothing had happened.
+    let former = sentinel.pause_primary().unwrap();
+    sentinel.wait_for_another(former).unwrap();
+    sentinel.go_on();
+    wait_until_back_within(FAILED_OVER_WITHIN, &server, &one);
+    for gone in [&two, &three] {
+        assert!(server.call("GET", "/api/me", gone).is_401());
+    }
+    assert_eq!(server.me(&one), 200);
+}
+
+#[test] // R04
+fn a_failover_in_a_cluster_loses_no_session_and_revives_none() {
+    let mut cluster = Cluster::start_with_replicas(&[]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("accounts.db");
+    let place = Place::with_alice_on(&format!("{}&wait_replicas=1", cluster.url()), file.to_str());
+    let server = place.serve();
+    // On every node some, and each node's replica has what was before its last logout.
+    let tokens: Vec<String> = (0..24).map(|_| server.login()).collect();
+    let (live, over) = tokens.split_at(12);
+    for token in over {
+        assert_eq!(server.call("DELETE", "/api/auth/logout", token).body, "Logout successful");
+    }
+    cluster.kill_primary_of("any").unwrap();
+    for token in live {
+        wait_until_back_within(FAILED_OVER_WITHIN, &server, token);
+    }
+    for token in over {
+        let since = Instant::now();
+        loop {
+            let answer = in_time(|| server.call("GET", "/api/me", token));
+            if answer.is_401() {
+                break;
+            }
+            assert!(answer.status == 503 && since.elapsed() < FAILED_OVER_WITHIN, "{answer:?}");
+        }
+    }
+    cluster.restart_killed().unwrap();
+    cluster.wait_until_ok().unwrap();
+    for token in live {
+        wait_until_back(&server, token);
+        assert_eq!(server.call("DELETE", "/api/auth/logout", token).status, 200);
+        assert!(server.call("GET", "/api/me", token).is_401());
+    }
 }

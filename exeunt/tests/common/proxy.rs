@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 /// What happens to the next thing that a client says. Everything after it is as ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,18 +26,21 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    pub(crate) async fn to(port: u16) -> Self {
+    /// To a server on this machine. Whenever `silent` changes, the connections that there are fall silent, and no end
+    /// hears of it, as when a firewall forgets them.
+    pub(crate) async fn to(port: u16, silent: watch::Receiver<()>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
         let next = Arc::new(AtomicU8::new(0));
         let proxy =
             Self { next: Arc::clone(&next), port: listener.local_addr().expect("it is bound").port() };
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let next = Arc::clone(&next);
+                let (next, mut silent) = (Arc::clone(&next), silent.clone());
+                silent.mark_unchanged();
                 tokio::spawn(async move {
                     // Either end may be gone at any time: that is what this is for.
                     if let Ok(server) = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).await {
-                        let _ = pass(client, server, &next).await;
+                        let _ = pass(client, server, &next, &mut silent).await;
                     }
                 });
             }
@@ -55,10 +59,16 @@ impl Proxy {
     }
 }
 
-async fn pass(mut client: TcpStream, mut server: TcpStream, next: &AtomicU8) -> std::io::Result<()> {
+async fn pass(
+    mut client: TcpStream,
+    mut server: TcpStream,
+    next: &AtomicU8,
+    silent: &mut watch::Receiver<()>,
+) -> std::io::Result<()> {
     let (mut said, mut answered) = ([0; 16 * 1024], [0; 16 * 1024]);
     loop {
         tokio::select! {
+            Ok(()) = silent.changed() => return std::future::pending().await,
             length = client.read(&mut said) => {
                 let length = length?;
                 let cut = if length == 0 { Cut::Before as u8 } else { next.swap(0, Ordering::SeqCst) };
