@@ -113,8 +113,7 @@ enum StoreCommand {
     /// time it copies what changed. Once FROM's servers are stopped, the last pass with --final also removes from TO what
     /// ended in FROM since; only then may servers start on TO.
     #[command(after_help = "\
-A password in a URL can be seen in the list of processes: FROM and TO can be $VARIABLES of your shell, and still are seen
-there. Where that matters, run it where nobody else logs in.
+A password in a URL can be seen in the list of processes while the copy is under way.
 
 Examples:
   exeunt store copy exeunt.db postgres://exeunt@db.example.org/exeunt
