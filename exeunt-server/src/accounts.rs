@@ -1,35 +1,71 @@
 //! The accounts of this server: people who may log in with a password.
 //!
 //! Must never tell one kind of wrong login from another, never give a number to a second account, and never say that
-//! an account was disabled, removed or given another password before its sessions ended in the same transaction.
+//! an account was disabled, removed or given another password before its sessions ended: in the same transaction, or,
+//! where they live in another store, by a note of that transaction that every node works off.
 
+mod backend;
+pub mod copy;
+mod endings;
 mod error;
 mod events;
 mod login;
 mod name;
 mod password;
+mod postgres;
 pub mod rfc3339;
 mod setup;
 mod sqlite;
 
-use exeunt::{SessionId, Timestamp, UserId};
+use std::sync::Arc;
+
+use exeunt::store::postgres::Database as PostgresDatabase;
+use exeunt::store::sqlite::Database as SqliteDatabase;
+use exeunt::{Sessions, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
-pub use self::error::{AccountError, RETRY_WHEN_BUSY};
+use self::backend::{Backend, Change, NewAccount};
+pub use self::error::{AccountError, AccountsUnusable, RETRY_WHEN_BUSY};
 pub use self::login::Credentials;
 pub use self::name::LONGEST_NAME;
 use self::name::Name;
 pub use self::password::{Checked, Cost, HashError, Hasher, LONGEST_PASSWORD};
+use self::postgres::PostgresAccounts;
+pub use self::postgres::{COMPONENT, POSTGRES_STEPS};
 pub use self::setup::{SETUP_LINK_LASTS, SetupSecret};
-use exeunt::store::sqlite::{Database, OpenError, Tx, destroy_all_in};
+use self::sqlite::SqliteAccounts;
 
-/// Everybody who may log in, in the file where the sessions are too.
+/// Everybody who may log in.
 ///
 /// Cheap to clone; clones share everything. Names are compared after NFC and without regard to case.
 #[derive(Clone, Debug)]
 pub struct Accounts {
-    database: Database,
+    backend: Arc<dyn Backend>,
     hasher: Hasher,
+    /// Where the sessions are not in the same database.
+    apart: Option<Sessions>,
+}
+
+/// A database that can keep accounts.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Engine {
+    /// A SQLite file.
+    Sqlite(SqliteDatabase),
+    /// PostgreSQL.
+    Postgres(PostgresDatabase),
+}
+
+impl From<PostgresDatabase> for Engine {
+    fn from(database: PostgresDatabase) -> Self {
+        Self::Postgres(database)
+    }
+}
+
+impl From<SqliteDatabase> for Engine {
+    fn from(database: SqliteDatabase) -> Self {
+        Self::Sqlite(database)
+    }
 }
 
 /// Somebody who may log in, as far as others may know.
@@ -57,14 +93,23 @@ impl Account {
 }
 
 impl Accounts {
-    /// The accounts in this database, whose tables are made if need be. Blocks for milliseconds.
+    /// The accounts in this database, beside the sessions; its tables are made if need be.
     ///
     /// # Errors
     ///
     /// If the tables cannot be made, or are of a newer version.
-    pub fn open(database: Database, hasher: Hasher) -> Result<Self, OpenError> {
-        database.migrate("accounts", sqlite::STEPS)?;
-        Ok(Self { database, hasher })
+    pub async fn open(database: impl Into<Engine>, hasher: Hasher) -> Result<Self, AccountsUnusable> {
+        let backend: Arc<dyn Backend> = match database.into() {
+            Engine::Sqlite(database) => Arc::new(SqliteAccounts::open(database)?),
+            Engine::Postgres(database) => Arc::new(PostgresAccounts::open(database).await?),
+        };
+        Ok(Self { backend, hasher, apart: None })
+    }
+
+    /// The same accounts, whose sessions live in another store than the accounts' database.
+    #[must_use]
+    pub fn apart_from(self, sessions: Sessions) -> Self {
+        Self { apart: Some(sessions), ..self }
     }
 
     /// Adds an account.
@@ -80,17 +125,12 @@ impl Accounts {
         now: Timestamp,
     ) -> Result<Account, AccountError> {
         let name = Name::new(name)?;
-        if self.database.read(|connection| sqlite::find(connection, name.folded()))?.is_some() {
+        if self.backend.find(name.folded()).await?.is_some() {
             return Err(AccountError::NameTaken);
         }
         let password = self.new_hash(password).await?;
-        let add = move |tx: &Tx| {
-            // A link that makes the first account has lost its purpose.
-            sqlite::drop_setup_link(tx)?;
-            sqlite::insert(tx, name.as_str(), name.folded(), &password, admin, now)?
-                .ok_or(AccountError::NameTaken)
-        };
-        self.write(add).await.inspect(events::added)
+        let added = self.backend.add(NewAccount { name, password, admin, now, link: None }).await?;
+        added.ok_or(AccountError::NameTaken).inspect(events::added)
     }
 
     /// All accounts, by number.
@@ -98,8 +138,8 @@ impl Accounts {
     /// # Errors
     ///
     /// If the database did not answer.
-    pub fn list(&self) -> Result<Vec<Account>, AccountError> {
-        Ok(self.database.read(sqlite::list)?)
+    pub async fn list(&self) -> Result<Vec<Account>, AccountError> {
+        self.backend.list().await
     }
 
     /// The account of that name. What cannot be a name is nobody's.
@@ -107,9 +147,9 @@ impl Accounts {
     /// # Errors
     ///
     /// If the database did not answer.
-    pub fn find(&self, name: &str) -> Result<Option<Account>, AccountError> {
+    pub async fn find(&self, name: &str) -> Result<Option<Account>, AccountError> {
         let Ok(name) = Name::new(name) else { return Ok(None) };
-        Ok(self.database.read(|connection| sqlite::find(connection, name.folded()))?)
+        self.backend.find(name.folded()).await
     }
 
     /// The account that sessions name so.
@@ -117,9 +157,9 @@ impl Accounts {
     /// # Errors
     ///
     /// If the database did not answer.
-    pub fn find_user(&self, user: &UserId) -> Result<Option<Account>, AccountError> {
+    pub async fn find_user(&self, user: &UserId) -> Result<Option<Account>, AccountError> {
         let Ok(id) = user.as_str().parse() else { return Ok(None) };
-        Ok(self.database.read(|connection| sqlite::find_by_id(connection, id))?)
+        self.backend.find_by_id(id).await
     }
 
     /// Whether there is no account at all, disabled ones included.
@@ -127,21 +167,17 @@ impl Accounts {
     /// # Errors
     ///
     /// If the database did not answer.
-    pub fn is_empty(&self) -> Result<bool, AccountError> {
-        Ok(self.database.read(sqlite::is_empty)?)
+    pub async fn is_empty(&self) -> Result<bool, AccountError> {
+        self.backend.is_empty().await
     }
 
     /// Refuses logins from now on, and ends the account's sessions: their number (R19). Twice is no error.
     ///
     /// # Errors
     ///
-    /// [`AccountError::NoSuchAccount`], or the database did not answer.
+    /// [`AccountError::NoSuchAccount`]; [`AccountError::SessionsLeft`]; or the database did not answer.
     pub async fn disable(&self, name: &str) -> Result<usize, AccountError> {
-        let disable = |tx: &Tx, account: &Account| {
-            sqlite::disable(tx, account.id)?;
-            end_sessions(tx, account)
-        };
-        self.ending(name, disable, "account_disabled").await
+        self.ending(name, Change::Disable, "account_disabled", "the account is disabled").await
     }
 
     /// Lets a disabled account log in again. Brings no session back. Twice is no error.
@@ -150,9 +186,9 @@ impl Accounts {
     ///
     /// [`AccountError::NoSuchAccount`], or the database did not answer.
     pub async fn enable(&self, name: &str) -> Result<(), AccountError> {
-        let enable = |tx: &Tx, account: &Account| Ok(sqlite::enable(tx, account.id)?);
-        let (account, ()) = self.change(name, enable).await?;
-        events::enabled(&account);
+        let name = Name::new(name).map_err(|_| AccountError::NoSuchAccount)?;
+        let enabled = self.backend.enable(name.folded()).await?;
+        events::enabled(&enabled.ok_or(AccountError::NoSuchAccount)?);
         Ok(())
     }
 
@@ -161,32 +197,23 @@ impl Accounts {
     ///
     /// # Errors
     ///
-    /// [`AccountError::NoSuchAccount`], [`AccountError::BadPassword`], or what else the enum says.
+    /// [`AccountError::NoSuchAccount`], [`AccountError::BadPassword`]; [`AccountError::SessionsLeft`]; or what else the
+    /// enum says.
     pub async fn set_password(&self, name: &str, new: &str) -> Result<usize, AccountError> {
-        if self.find(name)?.is_none() {
+        if self.find(name).await?.is_none() {
             return Err(AccountError::NoSuchAccount);
         }
-        let password = self.new_hash(new).await?;
-        let set = move |tx: &Tx, account: &Account| {
-            sqlite::set_password(tx, account.id, &password)?;
-            end_sessions(tx, account)
-        };
-        self.ending(name, set, "password_set").await
+        let change = Change::Password(self.new_hash(new).await?);
+        self.ending(name, change, "password_set", "the password is changed").await
     }
 
     /// Removes the account and ends its sessions: their number (R19).
     ///
     /// # Errors
     ///
-    /// [`AccountError::NoSuchAccount`], or the database did not answer.
+    /// [`AccountError::NoSuchAccount`]; [`AccountError::SessionsLeft`]; or the database did not answer.
     pub async fn remove(&self, name: &str) -> Result<usize, AccountError> {
-        let remove = |tx: &Tx, account: &Account| {
-            sqlite::disable(tx, account.id)?;
-            let ended = end_sessions(tx, account)?;
-            sqlite::delete(tx, account.id)?;
-            Ok(ended)
-        };
-        self.ending(name, remove, "account_removed").await
+        self.ending(name, Change::Remove, "account_removed", "the account is removed").await
     }
 
     async fn new_hash(&self, password: &str) -> Result<String, AccountError> {
@@ -200,41 +227,24 @@ impl Accounts {
         Ok(self.hasher.hash(password).await?)
     }
 
-    /// A change that ends the account's sessions: their number. What happened is logged once it is durable.
+    /// A change that ends the account's sessions: their number. What happened is logged once it is durable. `done`
+    /// says to the one who asked what is so, even where the sessions could not be ended yet.
     async fn ending(
         &self,
         name: &str,
-        change: impl FnOnce(&Tx, &Account) -> Result<Vec<SessionId>, AccountError> + Send + 'static,
+        change: Change,
         event: &'static str,
+        done: &'static str,
     ) -> Result<usize, AccountError> {
-        let (account, ended) = self.change(name, change).await?;
-        events::ended(&account, &ended, event);
-        Ok(ended.len())
-    }
-
-    /// Finds the account and changes it, in one transaction. The account is as it was before.
-    async fn change<T: Send + 'static>(
-        &self,
-        name: &str,
-        change: impl FnOnce(&Tx, &Account) -> Result<T, AccountError> + Send + 'static,
-    ) -> Result<(Account, T), AccountError> {
         let name = Name::new(name).map_err(|_| AccountError::NoSuchAccount)?;
-        self.write(move |tx| {
-            let account = sqlite::find(tx, name.folded())?.ok_or(AccountError::NoSuchAccount)?;
-            let changed = change(tx, &account)?;
-            Ok((account, changed))
-        })
-        .await
+        let Some(sessions) = &self.apart else {
+            let changed = self.backend.change_and_end(name.folded(), change).await?;
+            let (account, ended) = changed.ok_or(AccountError::NoSuchAccount)?;
+            events::ended(&account, &ended, event);
+            return Ok(ended.len());
+        };
+        let noted = self.backend.change_and_note(name.folded(), change, event, sessions.now()).await?;
+        let (account, note) = noted.ok_or(AccountError::NoSuchAccount)?;
+        self.end_sessions_apart(sessions.clone(), account, note, event, done).await
     }
-
-    async fn write<T: Send + 'static>(
-        &self,
-        change: impl FnOnce(&Tx) -> Result<T, AccountError> + Send + 'static,
-    ) -> Result<T, AccountError> {
-        self.database.write(change).await
-    }
-}
-
-fn end_sessions(tx: &Tx, account: &Account) -> Result<Vec<SessionId>, AccountError> {
-    Ok(destroy_all_in(tx, &account.user(), None)?)
 }

@@ -1,17 +1,19 @@
 //! Every command of the operator, once: run by the server on behalf of a command, or by the command itself.
 //!
-//! Must never say "done" before the database has said so, and must never be reachable over the network.
+//! Must never say "done" before the engines have said so, and must never be reachable over the network.
 
 mod check;
 
 mod wire;
 
-use exeunt::store::sqlite::Database;
 use exeunt::{Record, SessionId, Sessions, UserId};
 
-pub use self::wire::{Check, Code, Command, Failure, NewPassword, Reply, SessionLine, SetupLink};
+pub use self::wire::{
+    Check, Code, Command, EngineLine, Fact, Failure, NewPassword, Reply, SessionLine, SetupLink,
+};
 use crate::accounts::{Account, AccountError, Accounts, SETUP_LINK_LASTS};
 use crate::config::PublicUrl;
+use crate::engines::Engines;
 
 const PAGE: usize = 1_000;
 
@@ -20,15 +22,15 @@ const PAGE: usize = 1_000;
 pub struct Admin {
     accounts: Accounts,
     sessions: Sessions,
-    database: Database,
+    engines: Engines,
     public_url: PublicUrl,
 }
 
 impl Admin {
-    /// Over the accounts and sessions of one database. `public_url` is what set-up links begin with.
+    /// Over accounts and sessions, and the engines that keep them. `public_url` is what set-up links begin with.
     #[must_use]
-    pub fn new(accounts: Accounts, sessions: Sessions, database: Database, public_url: PublicUrl) -> Self {
-        Self { accounts, sessions, database, public_url }
+    pub fn new(accounts: Accounts, sessions: Sessions, engines: Engines, public_url: PublicUrl) -> Self {
+        Self { accounts, sessions, engines, public_url }
     }
 
     /// Does one command, and answers once it is durable.
@@ -43,39 +45,39 @@ impl Admin {
                 let added = self.accounts.add(&name, password.expose(), admin, now).await;
                 Ok(Reply::Account { account: added.map_err(|error| about(&name, error))? })
             }
-            Command::AccountList => Ok(Reply::Accounts { accounts: self.accounts.list()? }),
+            Command::AccountList => Ok(Reply::Accounts { accounts: self.accounts.list().await? }),
             Command::AccountEnable { name } => {
                 self.accounts.enable(&name).await.map_err(|error| about(&name, error))?;
-                Ok(Reply::Account { account: self.account(&name)? })
+                Ok(Reply::Account { account: self.account(&name).await? })
             }
             Command::AccountDisable { name } => {
                 let ended = self.accounts.disable(&name).await;
                 let sessions_ended = ended.map_err(|error| about(&name, error))?;
-                Ok(Reply::Changed { account: self.account(&name)?, sessions_ended })
+                Ok(Reply::Changed { account: self.account(&name).await?, sessions_ended })
             }
             Command::AccountPassword { name, password } => {
                 let ended = self.accounts.set_password(&name, password.expose()).await;
                 let sessions_ended = ended.map_err(|error| about(&name, error))?;
-                Ok(Reply::Changed { account: self.account(&name)?, sessions_ended })
+                Ok(Reply::Changed { account: self.account(&name).await?, sessions_ended })
             }
             Command::AccountRemove { name } => {
-                let account = self.account(&name)?;
+                let account = self.account(&name).await?;
                 let ended = self.accounts.remove(&name).await;
                 Ok(Reply::Changed { account, sessions_ended: ended.map_err(|error| about(&name, error))? })
             }
             Command::SetupLink => Ok(Reply::SetupLink(self.new_setup_link().await?)),
             Command::SessionList { account: Some(name), .. } => {
-                let records = self.sessions.list(&self.account(&name)?.user()).await?;
-                Ok(Reply::Sessions { sessions: self.lines(records)?, next: None })
+                let records = self.sessions.list(&self.account(&name).await?.user()).await?;
+                Ok(Reply::Sessions { sessions: self.lines(records).await?, next: None })
             }
             Command::SessionList { account: None, after, limit } => {
                 let records = self.sessions.walk(after.as_ref(), limit).await?;
                 let next = records.last().filter(|_| records.len() == limit).map(Record::id);
-                Ok(Reply::Sessions { sessions: self.lines(records)?, next })
+                Ok(Reply::Sessions { sessions: self.lines(records).await?, next })
             }
             Command::SessionEnd { session } => self.end_session(session).await,
             Command::SessionEndAll { account: Some(name) } => {
-                let ended = self.sessions.logout_all(&self.account(&name)?.user(), None).await?;
+                let ended = self.sessions.logout_all(&self.account(&name).await?.user(), None).await?;
                 Ok(Reply::Ended { sessions_ended: ended.len() })
             }
             Command::SessionEndAll { account: None } => self.end_all_sessions().await,
@@ -97,26 +99,27 @@ impl Admin {
         })
     }
 
-    fn account(&self, name: &str) -> Result<Account, Failure> {
-        let found = self.accounts.find(name)?;
+    async fn account(&self, name: &str) -> Result<Account, Failure> {
+        let found = self.accounts.find(name).await?;
         found.ok_or_else(|| about(name, AccountError::NoSuchAccount))
     }
 
-    fn lines(&self, records: Vec<Record>) -> Result<Vec<SessionLine>, Failure> {
+    async fn lines(&self, records: Vec<Record>) -> Result<Vec<SessionLine>, Failure> {
         let mut accounts: std::collections::HashMap<UserId, Option<String>> =
             std::collections::HashMap::new();
-        let line = |record: Record| {
+        let mut lines = Vec::with_capacity(records.len());
+        for record in records {
             let account = match accounts.get(record.user()) {
                 Some(known) => known.clone(),
                 None => {
-                    let name = self.accounts.find_user(record.user())?.map(|account| account.name);
+                    let name = self.accounts.find_user(record.user()).await?.map(|account| account.name);
                     accounts.insert(record.user().clone(), name.clone());
                     name
                 }
             };
-            Ok(SessionLine::new(&record, account))
-        };
-        records.into_iter().map(line).collect()
+            lines.push(SessionLine::new(&record, account));
+        }
+        Ok(lines)
     }
 
     async fn end_session(&self, session: SessionId) -> Result<Reply, Failure> {

@@ -230,12 +230,12 @@ mod tests {
         }
     }
 
-    fn state(dir: &tempfile::TempDir) -> AppState {
+    async fn state(dir: &tempfile::TempDir) -> AppState {
         let sessions = Sessions::new(Silent);
         let config = Config::decide(Options::default()).unwrap();
         let site = Arc::new(Site::new(&config, sessions.now()).unwrap());
         let database = Database::open(dir.path().join("exeunt.db")).unwrap();
-        let accounts = Accounts::open(database, Hasher::new().unwrap()).unwrap();
+        let accounts = Accounts::open(database, Hasher::new().unwrap()).await.unwrap();
         AppState { layer: SessionLayer::new(sessions), accounts, site }
     }
 
@@ -253,7 +253,7 @@ mod tests {
     #[tokio::test] // R11
     async fn while_the_store_does_not_answer_nobody_is_told_that_they_are_logged_out() {
         let dir = tempfile::tempdir().unwrap();
-        let app = router(state(&dir));
+        let app = router(state(&dir).await);
         for path in
             ["/", "/api/me", "/nothing", "/api/nothing", "/api/auth/sessions", "/login?out", "/readyz"]
         {
@@ -284,7 +284,7 @@ mod tests {
             panic!("the reason");
         }
         let dir = tempfile::tempdir().unwrap();
-        let app = around(Router::new().route("/", get(clumsy)), &state(&dir));
+        let app = around(Router::new().route("/", get(clumsy)), &state(&dir).await);
         for (accept, content_type) in
             [("*/*", "application/problem+json"), ("text/html", "text/html; charset=utf-8")]
         {

@@ -5,6 +5,7 @@
 mod password;
 mod run;
 mod show;
+mod store;
 
 use std::path::PathBuf;
 
@@ -12,7 +13,8 @@ use clap::{Args, Parser, Subcommand};
 use exeunt::SessionId;
 
 pub use self::run::main;
-use crate::config::Options;
+use crate::config::{Options, Place};
+use crate::copy::Only;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -23,10 +25,11 @@ Exit codes:
   4  it exists already
   5  the store, or the server that owns it, could not be used or did not answer
 
-While a server owns the store, commands go through its control socket (<store>.sock), and say that something is done
-only when the server has said so. Without a server they open the store themselves.";
+While a server owns the file of accounts or sessions, commands go through its control socket (<file>.sock), and say that
+something is done only when the server has said so. Without a server, or where there is no file, they do it themselves.
+If an account was changed and its sessions could not be ended yet (5), they end as soon as their store answers a server.";
 
-/// Login and logout as a ready-made server, on one SQLite file.
+/// Login and logout as a ready-made server: on one SQLite file, or on Redis and PostgreSQL.
 #[derive(Debug, Parser)]
 #[command(name = "exeunt", version, after_help = EXIT_CODES, max_term_width = 110)]
 struct Cli {
@@ -41,9 +44,12 @@ struct Global {
     /// The configuration file [default: exeunt.toml, if there is one; or EXEUNT_CONFIG].
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// The file of accounts and sessions [default: exeunt.db; or EXEUNT_STORE].
-    #[arg(long, value_name = "FILE", global = true)]
-    store: Option<PathBuf>,
+    /// Where sessions live: a file or a URL [default: exeunt.db; or EXEUNT_STORE].
+    #[arg(long, value_name = "FILE|URL", global = true, value_parser = Place::parser())]
+    store: Option<Place>,
+    /// Where accounts live [default: where sessions do; or EXEUNT_ACCOUNTS].
+    #[arg(long, value_name = "FILE|URL", global = true, value_parser = Place::parser())]
+    accounts: Option<Place>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,7 +61,9 @@ EXEUNT_IDLE_TIMEOUT. Flags win over variables, variables over the file. `exeunt 
 
 Examples:
   exeunt serve
-  exeunt serve --listen 127.0.0.1:9000 --store /var/lib/exeunt/exeunt.db --public-url https://login.example.org")]
+  exeunt serve --listen 127.0.0.1:9000 --store /var/lib/exeunt/exeunt.db --public-url https://login.example.org
+  exeunt serve --store postgres://exeunt@db.example.org/exeunt
+  exeunt serve --store redis://cache.example.org --accounts postgres://exeunt@db.example.org/exeunt")]
     Serve(Box<Options>),
     /// Prints the configuration in effect as a commented file, with every option and its default.
     #[command(after_help = "\
@@ -77,7 +85,14 @@ Examples:
         #[command(subcommand)]
         command: SessionCommand,
     },
-    /// Looks the store over: integrity, permissions, versions, counts.
+    /// Copies, backs up, and prepares where sessions and accounts live.
+    Store {
+        #[command(flatten)]
+        output: Output,
+        #[command(subcommand)]
+        command: StoreCommand,
+    },
+    /// Looks the store over: integrity, permissions, settings, versions, counts.
     #[command(after_help = "\
 Exits with 0 if all is well, with 1 if it found a problem, with 5 if the store could not be used.
 
@@ -87,6 +102,53 @@ Examples:
     Check {
         #[command(flatten)]
         output: Output,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum StoreCommand {
+    /// Copies live sessions and accounts to another place, and logs nobody out.
+    ///
+    /// FROM and TO are files or URLs, as for --store. A server may work on FROM, none on TO. It is safe to repeat: each
+    /// time it copies what changed. Once FROM's servers are stopped, the last pass with --final also removes from TO what
+    /// ended in FROM since; only then may servers start on TO.
+    #[command(after_help = "\
+A password in a URL can be seen in the list of processes while the copy is under way.
+
+Examples:
+  exeunt store copy exeunt.db postgres://exeunt@db.example.org/exeunt
+  systemctl stop exeunt
+  exeunt store copy exeunt.db postgres://exeunt@db.example.org/exeunt --final")]
+    Copy {
+        /// Where they are.
+        #[arg(value_name = "FROM", value_parser = Place::parser())]
+        from: Place,
+        /// Where they are to be.
+        #[arg(value_name = "TO", value_parser = Place::parser())]
+        to: Place,
+        /// Copies one of both alone. Redis keeps no accounts.
+        #[arg(long, value_name = "sessions|accounts")]
+        only: Option<Only>,
+        /// The last pass: no server works on FROM any more. Removes from TO what ended since.
+        #[arg(long = "final")]
+        last: bool,
+    },
+    /// Writes a copy of a SQLite store into a new file, while a server works on it or not.
+    #[command(after_help = "\
+To restore: stop the server, put the file in the place of the store, remove FILE-wal and FILE-shm beside it, and, before a
+server starts on it, end the sessions, among which are some that ended since: exeunt session end-all
+
+Examples:
+  exeunt store backup /backup/exeunt.db --store /var/lib/exeunt/exeunt.db")]
+    Backup {
+        /// The new file. It is never overwritten.
+        file: PathBuf,
+    },
+    /// Prints the SQL that makes the tables in PostgreSQL, for a role that may not make them.
+    Schema {
+        /// That of one of both alone.
+        #[arg(long, value_name = "sessions|accounts")]
+        only: Option<Only>,
     },
 }
 
@@ -216,15 +278,20 @@ mod tests {
             "account add alice --password-stdin",
             "session list",
             "session end DNqrr2AAAAE",
+            "store backup b.db",
+            "store copy a.db b.db --only sessions --final",
             "check",
         ] {
-            for (before, after) in [(" --store s --config c", ""), ("", " --store s --config c")] {
+            let flags = " --store s --accounts a --config c";
+            for (before, after) in [(flags, ""), ("", flags)] {
                 let line = format!("exeunt{before} {line}{after}");
                 let cli = Cli::try_parse_from(line.split(' ')).unwrap();
-                assert_eq!(cli.global.store, Some("s".into()), "{line}");
+                assert_eq!(cli.global.store, Some("s".parse().unwrap()), "{line}");
+                assert_eq!(cli.global.accounts, Some("a".parse().unwrap()), "{line}");
                 assert_eq!(cli.global.config, Some("c".into()), "{line}");
                 if let Top::Serve(options) = cli.command {
-                    assert_eq!(options.store, Some("s".into()), "{line}");
+                    assert_eq!(options.store, Some("s".parse().unwrap()), "{line}");
+                    assert_eq!(options.accounts, Some("a".parse().unwrap()), "{line}");
                 }
             }
         }

@@ -3,6 +3,7 @@
 //! Must never guess at what it does not know: an unknown key or variable is an error that names it.
 
 mod options;
+mod place;
 mod print;
 mod public_url;
 mod sources;
@@ -17,6 +18,7 @@ use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
 pub use self::options::{LogFormat, Options, SameSite};
+pub use self::place::{Address, Place, PlaceError};
 pub use self::print::print;
 pub use self::public_url::{PublicUrl, PublicUrlError};
 pub use self::sources::{DEFAULT_FILE, read};
@@ -30,7 +32,9 @@ const LONGEST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 #[expect(missing_docs, reason = "each is documented at the field of the same name in `Options`")]
 pub struct Config {
     pub listen: SocketAddr,
-    pub store: PathBuf,
+    pub store: Place,
+    /// Where sessions live, if it is not set.
+    pub accounts: Place,
     pub public_url: Option<PublicUrl>,
     pub trusted_proxies: Vec<IpNet>,
     pub idle_timeout: Duration,
@@ -108,7 +112,9 @@ impl Config {
     ///
     /// [`ConfigError::Refused`].
     pub fn decide(options: Options) -> Result<Self, ConfigError> {
-        let filled = Self::filled(options.over(Options::defaults()));
+        let mut options = options.over(Options::defaults());
+        options.accounts = options.accounts.or_else(|| options.store.clone());
+        let filled = Self::filled(options);
         let config = filled.expect("every option that has no default is optional here, too");
         config.check()?;
         Ok(config)
@@ -118,6 +124,7 @@ impl Config {
         Some(Self {
             listen: options.listen?,
             store: options.store?,
+            accounts: options.accounts?,
             public_url: options.public_url,
             trusted_proxies: options.trusted_proxies?,
             idle_timeout: options.idle_timeout?,
@@ -157,6 +164,13 @@ impl Config {
         if self.logout_failure_status == 401 {
             return Err(refused(format_args!(
                 "logout_failure_status must not be 401: that says that there is no session, and nobody knows that"
+            )));
+        }
+        if !self.accounts.keeps_accounts() {
+            return Err(refused(format_args!(
+                "accounts cannot live in Redis ({}): set --accounts (accounts in the file, EXEUNT_ACCOUNTS) to a file or a \
+                 postgres:// URL",
+                self.accounts
             )));
         }
         if let Err(error) = EnvFilter::try_new(&self.log) {
@@ -253,25 +267,38 @@ impl Config {
     /// What the operator should know about this configuration, one sentence each, for the log at start.
     #[must_use]
     pub fn notices(&self) -> Vec<Notice> {
+        let mut notices = Vec::new();
         match &self.public_url {
-            Some(url) if url.is_https() => Vec::new(),
-            Some(url) => vec![Notice {
+            Some(url) if url.is_https() => {}
+            Some(url) => notices.push(Notice {
                 is_warning: true,
                 text: format!(
                     "the public URL {url} is plain http: whoever listens on the network reads passwords and cookies; \
                      the cookie is `{}` without Secure",
                     self.cookie_name()
                 ),
-            }],
-            None => vec![Notice {
+            }),
+            None => notices.push(Notice {
                 is_warning: false,
                 text: format!(
                     "no public URL is set: serving this machine alone, over plain http; the cookie is `{}` without \
                      Secure",
                     self.cookie_name()
                 ),
-            }],
+            }),
         }
+        if let (None, Some(file)) = (self.store.file(), self.accounts.file()) {
+            notices.push(Notice {
+                is_warning: false,
+                text: format!(
+                    "accounts are in the file {}, which is this server's alone: several servers on {} need them in \
+                     PostgreSQL",
+                    file.display(),
+                    self.store
+                ),
+            });
+        }
+        notices
     }
 }
 

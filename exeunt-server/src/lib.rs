@@ -1,4 +1,4 @@
-//! Login and logout as a ready-made server, on one SQLite file.
+//! Login and logout as a ready-made server: on one SQLite file, or on Redis and PostgreSQL.
 //!
 //! This is the inside of the program `exeunt`, split off so that its parts can be tested; it promises no stable
 //! interface. It must never hold a rule about sessions: those are the library's.
@@ -7,9 +7,12 @@ pub mod accounts;
 pub mod admin;
 pub mod api;
 pub mod app;
+pub mod backup;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod copy;
+pub mod engines;
 mod error;
 mod html;
 mod pages;

@@ -1,6 +1,6 @@
-//! Opens the store, listens, and stops without cutting anybody off.
+//! Opens the engines, listens, and stops without cutting anybody off.
 //!
-//! Must never take a request before the store is open, nor leave while a request is being answered within 30 s.
+//! Must never take a request before the engines are open and the sessions of changed accounts ended, nor leave while a request is being answered within 30 s.
 
 use std::convert::Infallible;
 use std::io::Write as _;
@@ -13,8 +13,7 @@ use axum::Router;
 use axum::http::Request;
 use exeunt::http::SameSite;
 use exeunt::store::Causes;
-use exeunt::store::sqlite::{Database, SqliteStore};
-use exeunt::{CookieConfig, Near, SessionLayer, Sessions};
+use exeunt::{CookieConfig, SessionLayer, Sessions};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -30,6 +29,7 @@ use crate::admin::Admin;
 use crate::app;
 use crate::config::{self, Config};
 use crate::control::{ControlError, ControlSocket};
+use crate::engines::Engines;
 use crate::proxy::Peer;
 use crate::site::{AppState, Site};
 use crate::telemetry;
@@ -70,20 +70,26 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     })?;
     let bound = listener.local_addr()?;
 
-    let database = Database::open(&config.store)?;
-    let store = Near::new(SqliteStore::over(database.clone())?, config.near_cache_bytes);
-    let accounts = Accounts::open(database.clone(), Hasher::new()?)?;
-    let sessions = Sessions::new(store).lifetime(config.lifetime()).limit(config.sessions_per_account);
-    let purging = tokio::spawn(sessions.clone().keep_purged());
-    let admin = Admin::new(accounts.clone(), sessions.clone(), database.clone(), config.public_url_at(bound));
+    let engines = Engines::open(&config).await?;
+    let store = engines.store(config.near_cache_bytes).await?;
+    let sessions = Sessions::over(store).lifetime(config.lifetime()).limit(config.sessions_per_account);
+    let accounts = engines.accounts(&sessions, Hasher::new()?).await?;
+    // Before anybody can come in with a session that a change of an account was to end.
+    accounts
+        .work_off()
+        .await
+        .context("ending the sessions of accounts that were changed before this start")?;
+    let tasks =
+        [tokio::spawn(sessions.clone().keep_purged()), tokio::spawn(accounts.clone().keep_working_off())];
+    let admin = Admin::new(accounts.clone(), sessions.clone(), engines.clone(), config.public_url_at(bound));
     let app = app::router(state(&config, bound, sessions.clone(), accounts.clone())?);
 
-    let socket = ControlSocket::bind(&database);
+    let socket = engines.file().map(ControlSocket::bind);
     announce(bound, &accounts, &admin).await?;
     let (stop, stopping) = watch::channel(false);
-    let commands = tokio::spawn(answer_commands(socket, admin, stopping.clone()));
+    let commands = socket.map(|socket| tokio::spawn(answer_commands(socket, admin, stopping.clone())));
     let serving = tokio::spawn(accept(listener, app, stopping));
-    tracing::info!(event = "started", address = %bound, store = %config.store.display(), "serving");
+    tracing::info!(event = "started", address = %bound, store = %config.store, accounts = %config.accounts, "serving");
     let signal = signals.next().await;
     tracing::info!(event = "stopping", signal, "no more requests are taken");
     tokio::spawn(async move {
@@ -93,11 +99,13 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     });
     stop.send_replace(true);
     serving.await?;
-    // A command that is not answered by now hears that nothing is known.
-    let _ = tokio::time::timeout(DRAIN_WITHIN, commands).await;
-    purging.abort();
+    if let Some(commands) = commands {
+        // A command that is not answered by now hears that nothing is known.
+        let _ = tokio::time::timeout(DRAIN_WITHIN, commands).await;
+    }
+    tasks.iter().for_each(tokio::task::JoinHandle::abort);
     // It waits for the disk.
-    tokio::task::spawn_blocking(move || database.close()).await?;
+    tokio::task::spawn_blocking(move || engines.close()).await?;
     tracing::info!(event = "stopped", "the store is closed");
     Ok(())
 }
@@ -147,7 +155,7 @@ fn cookie(config: &Config) -> CookieConfig {
 /// Tells the one who started the server how to reach it.
 async fn announce(bound: SocketAddr, accounts: &Accounts, admin: &Admin) -> anyhow::Result<()> {
     let mut text = String::new();
-    if accounts.is_empty()? {
+    if accounts.is_empty().await? {
         let link = admin.new_setup_link().await?.setup_link;
         text = format!(
             "There is no account yet. To create the first administrator, open within 15 minutes:\n\n    {link}\n\n"

@@ -1,6 +1,8 @@
 //! The built program, run as an operator runs it.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic, what it calls too")]
+
+mod common;
 
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -9,15 +11,26 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use exeunt::store::sqlite::{Database, SqliteStore};
+use exeunt::store::sqlite::Database;
 use exeunt::{LoginOptions, SessionId, Sessions};
-use exeunt_server::accounts::{Accounts, Credentials, Hasher};
+use exeunt_server::accounts::{Credentials, Hasher};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::common::{Kept, Places, on_every_engine};
+
+on_every_engine!(
+    accounts_are_added_listed_and_changed,
+    sessions_are_listed_and_ended,
+    a_set_up_link_is_made_while_there_is_no_account,
+    what_cannot_be_has_its_exit_code_on_every_engine,
+    check_tells_what_each_engine_is,
+);
+
 const PASSWORD: &str = "correct horse battery staple";
 
-struct Place(TempDir);
+/// A folder to run in; on engines that are named by variables, unless it is the default file.
+struct Place(TempDir, Option<Places>);
 
 struct Ran {
     code: i32,
@@ -27,7 +40,13 @@ struct Ran {
 
 impl Place {
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self(tempfile::tempdir().unwrap(), None)
+    }
+
+    fn on(kept: Kept) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let places = kept.fresh(folder.path());
+        Self(folder, Some(places))
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
@@ -45,6 +64,10 @@ impl Place {
                 command.env_remove(name);
             }
         }
+        if let Some(places) = &self.1 {
+            command.env("EXEUNT_STORE", &places.store);
+            command.envs(places.accounts.as_ref().map(|accounts| ("EXEUNT_ACCOUNTS", accounts)));
+        }
         command.args(line.split(' ').filter(|word| !word.is_empty())).envs(variables.iter().copied());
         command.current_dir(&self.0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -53,7 +76,9 @@ impl Place {
         let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
         let (out, err) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
         // R39: whatever is said, no password is in it.
-        assert!(!out.contains(PASSWORD) && !err.contains(PASSWORD), "{line}");
+        for secret in [PASSWORD, "s3cret"] {
+            assert!(!out.contains(secret) && !err.contains(secret), "{line}: {out}{err}");
+        }
         Ran { code: status.code().unwrap(), out, err }
     }
 
@@ -66,9 +91,11 @@ impl Place {
     fn log_in(&self, name: &str, times: usize) -> Vec<SessionId> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let database = Database::open(self.path("exeunt.db")).unwrap();
-            let sessions = Sessions::new(SqliteStore::over(database.clone()).unwrap());
-            let accounts = Accounts::open(database, Hasher::new().unwrap()).unwrap();
+            let file = || Kept::OneFile.fresh(self.0.path());
+            let places = self.1.clone().unwrap_or_else(file);
+            let engines = places.open().await;
+            let sessions = Sessions::over(engines.store(0).await.unwrap());
+            let accounts = engines.accounts(&sessions, Hasher::new().unwrap()).await.unwrap();
             let mut ids = Vec::new();
             for _ in 0..times {
                 let credentials = Credentials { username: name.to_owned(), password: PASSWORD.to_owned() };
@@ -95,9 +122,8 @@ impl Ran {
     }
 }
 
-#[test]
-fn accounts_are_added_listed_and_changed() {
-    let place = Place::new();
+fn accounts_are_added_listed_and_changed(kept: Kept) {
+    let place = Place::on(kept);
     let add = "account add Alice --password-stdin --admin --json";
     let added = place.run_with(add, &[], &format!("{PASSWORD}\n"));
     assert_eq!(added.code, 0);
@@ -131,10 +157,9 @@ fn accounts_are_added_listed_and_changed() {
     assert_eq!(place.run("account list --json").json()["accounts"][0]["id"], json!(2));
 }
 
-#[test]
-fn sessions_are_listed_and_ended() {
+fn sessions_are_listed_and_ended(kept: Kept) {
     // R16, R20
-    let place = Place::new();
+    let place = Place::on(kept);
     place.add("alice");
     place.add("bob");
     let (alice, bob) = (place.log_in("alice", 3), place.log_in("bob", 2));
@@ -162,6 +187,72 @@ fn sessions_are_listed_and_ended() {
     assert_eq!(place.run("session end-all --account alice --json").json(), json!({ "sessions_ended": 2 }));
     assert_eq!(place.run("session end-all --json").json(), json!({ "sessions_ended": 2 }));
     assert_eq!(place.run("session list --json").json(), json!({ "sessions": [], "next": null }));
+}
+
+fn what_cannot_be_has_its_exit_code_on_every_engine(kept: Kept) {
+    let place = Place::on(kept);
+    place.add("alice");
+    for line in ["account disable", "account enable", "account remove", "session list --account"] {
+        place.run(&format!("{line} nobody")).fails(3, "\"nobody\"");
+    }
+    place.run_with("account password nobody --password-stdin", &[], PASSWORD).fails(3, "\"nobody\"");
+    place.run_with("account add ALICE --password-stdin", &[], PASSWORD).fails(4, "exists already");
+    place.run("account setup-link").fails(4, "--admin");
+}
+
+fn check_tells_what_each_engine_is(kept: Kept) {
+    let place = Place::on(kept);
+    place.add("alice");
+    place.log_in("alice", 2);
+    let ran = place.run("check --json");
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let check = ran.json()["check"].clone();
+    assert_eq!((&check["accounts"], &check["sessions"]), (&json!(1), &json!(2)));
+    let kept: Vec<&Value> =
+        check["engines"].as_array().unwrap().iter().map(|engine| &engine["keeps"]).collect();
+    match &place.1.as_ref().unwrap().accounts {
+        None => assert_eq!(kept, [&json!("sessions and accounts")]),
+        Some(_) => assert_eq!(kept, [&json!("sessions"), &json!("accounts")]),
+    }
+    for engine in check["engines"].as_array().unwrap() {
+        assert!(!engine["place"].as_str().unwrap().is_empty());
+        assert!(!engine["facts"].as_array().unwrap().is_empty(), "{engine}");
+    }
+    let text = place.run("check");
+    assert!(text.out.ends_with("all is well\n"), "{}", text.out);
+}
+
+#[test]
+fn an_engine_that_cannot_be_used_is_named_with_what_to_do_and_without_its_password() {
+    // R39
+    let place = Place::new();
+    let (redis, postgres) = (common::redis(), common::postgres());
+    for (line, code, said) in [
+        // Nobody listens on port 1.
+        ("check --store redis://u:s3cret@127.0.0.1:1 --accounts a.db", 5, "redis://u@127.0.0.1:1"),
+        ("check --store postgres://u:s3cret@127.0.0.1:1/d", 5, "postgres://u@127.0.0.1:1/d"),
+        ("serve --store redis://u:s3cret@127.0.0.1:1 --accounts a.db", 5, "--store"),
+        ("serve --store a.db --accounts postgres://u:s3cret@127.0.0.1:1/d", 5, "--accounts"),
+        ("check --store redis://u:s3cret@127.0.0.1:1", 2, "set --accounts"),
+        ("check --store a.db --accounts redis://:s3cret@127.0.0.1:1", 2, "set --accounts"),
+        ("check --store mysql://u:s3cret@h/d", 2, "mysql:// is not known"),
+        ("check --store redis://:s3cret@127.0.0.1:1/?prefx=a --accounts a.db", 5, "prefx"),
+    ] {
+        std::fs::write(place.path("a.db"), "").unwrap();
+        let ran = place.run_with(line, &[("EXEUNT_LOG", "warn")], "");
+        ran.fails(code, said);
+    }
+    // They listen, and refuse.
+    let wrong = format!("redis://nobody:s3cret@127.0.0.1:{}", redis.port());
+    place.run_with("check --accounts a.db", &[("EXEUNT_STORE", &wrong)], "").fails(5, "redis://nobody@");
+    let wrong = format!("postgres://nobody:s3cret@127.0.0.1:{}/postgres", postgres.port());
+    place.run_with("check", &[("EXEUNT_STORE", &wrong)], "").fails(5, "nobody");
+    let printed = place.run_with("config", &[("EXEUNT_STORE", &wrong)], "");
+    assert!(
+        printed.code == 0 && printed.out.contains("\nstore = \"postgres://nobody@127.0.0.1:"),
+        "{}",
+        printed.out
+    );
 }
 
 #[test]
@@ -249,10 +340,9 @@ fn a_password_is_never_an_argument() {
     }
 }
 
-#[test]
-fn a_set_up_link_is_made_while_there_is_no_account() {
+fn a_set_up_link_is_made_while_there_is_no_account(kept: Kept) {
     // R43
-    let place = Place::new();
+    let place = Place::on(kept);
     let url = [("EXEUNT_PUBLIC_URL", "https://login.example.org")];
     let link = place.run_with("account setup-link --json", &url, "").json();
     let text = link["setup_link"].as_str().unwrap();
@@ -273,15 +363,17 @@ fn check_tells_the_state_of_the_store_and_fails_if_something_is_wrong() {
     assert_eq!(ran.code, 0);
     let check = ran.json()["check"].clone();
     assert_eq!(
-        (&check["ok"], &check["problems"], &check["mode"]),
-        (&json!(true), &json!([]), &json!("0600"))
+        (&check["ok"], &check["problems"], &check["engines"][0]["facts"][0]),
+        (&json!(true), &json!([]), &json!({ "name": "mode", "value": "0600" }))
     );
     assert_eq!(
         (&check["accounts"], &check["administrators"], &check["sessions"]),
         (&json!(1), &json!(0), &json!(3))
     );
-    assert!(
-        check["schema"]["accounts"].as_u64() >= Some(1) && check["schema"]["sessions"].as_u64() >= Some(1)
+    assert_eq!(check["engines"][0]["keeps"], json!("sessions and accounts"));
+    assert_eq!(
+        check["engines"][0]["facts"][1],
+        json!({ "name": "schema", "value": "accounts 2, sessions 1" })
     );
     assert!(place.run("check").out.ends_with("all is well\n"));
 

@@ -51,12 +51,10 @@ mod redis {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use exeunt::store::redis::RedisStore;
-    use services::{Cluster, Redis, Sentinel};
+    use services::Redis;
 
-    // All laws share them; each has a prefix of its own.
+    // One server for all laws; each has a prefix of its own.
     static SERVER: LazyLock<Redis> = LazyLock::new(|| Redis::start(&[]).expect("a server starts"));
-    static SENTINEL: LazyLock<Sentinel> = LazyLock::new(|| Sentinel::start(&[]).expect("sentinels start"));
-    static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&[]).expect("a cluster starts"));
 
     async fn fresh(url: &str) -> RedisStore {
         static LAWS: AtomicUsize = AtomicUsize::new(0);
@@ -68,11 +66,6 @@ mod redis {
     }
 
     exeunt::store_laws!(standalone, async || (fresh(&SERVER.url()).await, ()));
-    exeunt::store_laws!(sentinel, async || (fresh(&SENTINEL.url()).await, ()));
-    exeunt::store_laws!(cluster, async || (fresh(&CLUSTER.url()).await, ()));
-    exeunt::store_laws!(sentinel_waiting, async || {
-        (fresh(&format!("{}&wait_replicas=1", SENTINEL.url())).await, ())
-    });
 }
 
 #[cfg(feature = "postgres")]

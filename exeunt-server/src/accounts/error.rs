@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use exeunt::store::sqlite::DatabaseError;
+use exeunt::store::{postgres, sqlite};
 
 use super::HashError;
 
@@ -45,9 +45,43 @@ pub enum AccountError {
     /// The password could not be hashed. Nothing was done.
     #[error(transparent)]
     Hash(HashError),
+    /// The change **is** done, and nobody logs in any more as before it. The sessions that there were could not be ended,
+    /// because their store did not answer; this is made up for as soon as it does, by whichever node is there.
+    #[error(
+        "{done}, but the sessions of the account could not be ended yet: they end as soon as their store answers"
+    )]
+    SessionsLeft {
+        /// What is so now: a sentence without its full stop.
+        done: &'static str,
+        /// Why the sessions were not ended.
+        source: exeunt::Error,
+    },
     /// The database did not answer. Of a change it is not known whether it happened.
     #[error("the accounts did not answer")]
-    Database(#[from] DatabaseError),
+    Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<sqlite::DatabaseError> for AccountError {
+    fn from(error: sqlite::DatabaseError) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl From<postgres::DatabaseError> for AccountError {
+    fn from(error: postgres::DatabaseError) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+/// The accounts in a database cannot be used: its tables cannot be made, or are of a newer version.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+#[non_exhaustive]
+pub enum AccountsUnusable {
+    /// Those in a SQLite file.
+    Sqlite(#[from] sqlite::OpenError),
+    /// Those in PostgreSQL.
+    Postgres(#[from] postgres::ConnectError),
 }
 
 impl From<HashError> for AccountError {

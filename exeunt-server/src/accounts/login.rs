@@ -7,8 +7,9 @@ use std::fmt;
 use exeunt::{UserId, Users, UsersError, Verified};
 use serde::Deserialize;
 
+use super::backend::Login;
 use super::name::Name;
-use super::{Accounts, Checked, HashError, RETRY_WHEN_BUSY, events, sqlite};
+use super::{Accounts, Checked, HashError, RETRY_WHEN_BUSY, events};
 
 /// What a person logs in with.
 #[derive(Deserialize)]
@@ -32,7 +33,7 @@ impl Users for Accounts {
     /// One hash of the same cost for an unknown name, a disabled account, a wrong and a right password (R32, R33).
     async fn verify(&self, given: Credentials) -> Result<Option<Verified>, UsersError> {
         let found = match Name::new(&given.username) {
-            Ok(name) => self.database.read(|connection| sqlite::login(connection, name.folded())),
+            Ok(name) => self.backend.login(name.folded()).await,
             Err(_) => Ok(None),
         };
         let found = found.map_err(UsersError::new)?;
@@ -49,8 +50,7 @@ impl Users for Accounts {
 
     async fn is_current(&self, verified: &Verified) -> Result<bool, UsersError> {
         let Ok(id) = verified.user().as_str().parse() else { return Ok(false) };
-        let current = |connection: &_| sqlite::is_current(connection, id, verified.stamp());
-        self.database.read(current).map_err(UsersError::new)
+        self.backend.is_current(id, verified.stamp()).await.map_err(UsersError::new)
     }
 }
 
@@ -63,12 +63,11 @@ fn unanswered(error: HashError) -> UsersError {
 
 impl Accounts {
     /// Replaces a cheap hash. That it fails is no reason to refuse a right password.
-    async fn rehash(&self, login: &sqlite::Login, password: &str) {
+    async fn rehash(&self, login: &Login, password: &str) {
         let id = login.id;
-        let old = login.password.clone();
         let done = async {
             let new = self.hasher.hash(password).await?;
-            self.write(move |tx| Ok(sqlite::rehash(tx, id, &old, &new)?)).await
+            self.backend.rehash(id, &login.password, &new).await
         };
         match done.await {
             Ok(replaced) => events::rehashed(id, replaced),

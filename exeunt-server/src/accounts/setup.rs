@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use exeunt::store::sqlite::Tx;
 use exeunt::{Timestamp, Verifier};
 use sha2::{Digest as _, Sha256};
 
+use super::backend::NewAccount;
 use super::name::Name;
-use super::{Account, AccountError, Accounts, events, sqlite};
+use super::{Account, AccountError, Accounts, events};
 
 /// How long a set-up link can be used.
 pub const SETUP_LINK_LASTS: Duration = Duration::from_secs(15 * 60);
@@ -64,11 +64,9 @@ impl Accounts {
     pub async fn new_setup_link(&self, now: Timestamp) -> Result<SetupSecret, AccountError> {
         let secret = SetupSecret::generate();
         let verifier = secret.hash();
-        self.write(move |tx| match sqlite::is_empty(tx)? {
-            true => Ok(sqlite::put_setup_link(tx, &verifier, now.plus(SETUP_LINK_LASTS))?),
-            false => Err(AccountError::NotEmpty),
-        })
-        .await?;
+        if !self.backend.put_setup_link(verifier, now.plus(SETUP_LINK_LASTS)).await? {
+            return Err(AccountError::NotEmpty);
+        }
         events::setup_link_made();
         Ok(secret)
     }
@@ -78,9 +76,9 @@ impl Accounts {
     /// # Errors
     ///
     /// If the database did not answer.
-    pub fn setup_is_valid(&self, secret: &str, now: Timestamp) -> Result<bool, AccountError> {
+    pub async fn setup_is_valid(&self, secret: &str, now: Timestamp) -> Result<bool, AccountError> {
         let Some(secret) = SetupSecret::parse(secret) else { return Ok(false) };
-        let verifier = self.database.read(|connection| sqlite::setup_link(connection, now))?;
+        let verifier = self.backend.setup_link(now).await?;
         Ok(verifier.is_some_and(|verifier| secret.is(verifier)))
     }
 
@@ -97,32 +95,16 @@ impl Accounts {
         now: Timestamp,
     ) -> Result<Account, AccountError> {
         // Before the hash, so that a guess costs nothing; the transaction asks again.
-        if !self.setup_is_valid(secret, now)? {
+        if !self.setup_is_valid(secret, now).await? {
             return Err(AccountError::SetupInvalid);
         }
         let secret = SetupSecret::parse(secret).ok_or(AccountError::SetupInvalid)?;
         let name = Name::new(name)?;
         let password = self.new_hash(password).await?;
-        let redeem = move |tx: &Tx| redeem(tx, &secret, &name, &password, now);
-        self.write(redeem).await.inspect(events::added)
+        let link = Some(secret.hash());
+        let made = self.backend.add(NewAccount { name, password, admin: true, now, link }).await?;
+        made.ok_or(AccountError::SetupInvalid).inspect(events::added)
     }
-}
-
-/// One step: the link is there, is this one, and is used up by making the account.
-fn redeem(
-    tx: &Tx,
-    secret: &SetupSecret,
-    name: &Name,
-    password: &str,
-    now: Timestamp,
-) -> Result<Account, AccountError> {
-    let verifier = sqlite::setup_link(tx, now)?.ok_or(AccountError::SetupInvalid)?;
-    if !secret.is(verifier) {
-        return Err(AccountError::SetupInvalid);
-    }
-    sqlite::drop_setup_link(tx)?;
-    let made = sqlite::insert(tx, name.as_str(), name.folded(), password, true, now)?;
-    made.ok_or(AccountError::SetupInvalid)
 }
 
 #[cfg(test)]
@@ -137,16 +119,17 @@ mod tests {
         // R43
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(folder.path().join("a.db")).unwrap();
-        let accounts = Accounts::open(database, Hasher::new().unwrap()).unwrap();
+        let accounts = Accounts::open(database, Hasher::new().unwrap()).await.unwrap();
         let now = Timestamp::from_secs(1_767_225_600);
         let (old, new) =
             (accounts.new_setup_link(now).await.unwrap(), accounts.new_setup_link(now).await.unwrap());
         let with = async |secret: SetupSecret| {
             let name = Name::new("alice").unwrap();
-            accounts.write(move |tx| redeem(tx, &secret, &name, "phc", now)).await
+            let (password, link) = ("phc".to_owned(), Some(secret.hash()));
+            accounts.backend.add(NewAccount { name, password, admin: true, now, link }).await.unwrap()
         };
-        assert!(matches!(with(old).await, Err(AccountError::SetupInvalid)));
-        assert!(accounts.is_empty().unwrap());
+        assert!(with(old).await.is_none());
+        assert!(accounts.is_empty().await.unwrap());
         assert!(with(new).await.unwrap().admin);
     }
 }

@@ -1,41 +1,28 @@
-//! Looks the store over.
+//! Looks the engines over.
 //!
-//! Must never change anything, and must never call a file sound that SQLite finds fault with.
-
-use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt as _;
+//! Must never change anything, and must never call sound what an engine finds fault with.
 
 use exeunt::Record;
-use exeunt::store::sqlite::{Database, DatabaseError};
 
-use super::{Admin, Check, Code, Failure, Reply};
+use super::{Admin, Check, EngineLine, Failure, Reply};
 
 const PAGE: usize = 10_000;
 
 impl Admin {
-    /// Asks the writer for a sign of life, reads the whole file, and counts.
+    /// Asks each engine for a sign of life and for what it is, and counts.
     pub(super) async fn check(&self) -> Result<Reply, Failure> {
-        let store = |error: DatabaseError| Failure::caused(Code::Store, &error);
-        self.database.ping().await.map_err(store)?;
-        let database = self.database.clone();
-        let read = tokio::task::spawn_blocking(move || read_whole(&database)).await;
-        let (mut problems, schema) =
-            read.map_err(|error| Failure::caused(Code::Failed, &error))?.map_err(store)?;
-        let path = self.database.path();
-        let metadata = std::fs::metadata(path).map_err(|error| Failure::caused(Code::Store, &error))?;
-        let mode = metadata.permissions().mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            problems.push(format!("others than its owner may use the file (mode {mode:04o}): chmod 600 it"));
+        let (mut engines, mut problems) = (Vec::new(), Vec::new());
+        for (keeps, place, report) in self.engines.look_over().await? {
+            problems.extend(report.problems.into_iter().map(|problem| format!("{place}: {problem}")));
+            engines.push(EngineLine::new(keeps, place, report.facts));
         }
-        let accounts = self.accounts.list()?;
+        let accounts = self.accounts.list().await?;
         let administrators = accounts.iter().filter(|account| account.admin && !account.disabled).count();
         Ok(Reply::Check {
             check: Check {
                 ok: problems.is_empty(),
                 problems,
-                store: path.display().to_string(),
-                mode: format!("{mode:04o}"),
-                schema,
+                engines,
                 accounts: accounts.len(),
                 administrators,
                 sessions: self.count_sessions().await?,
@@ -52,14 +39,4 @@ impl Admin {
             after = Some(last);
         }
     }
-}
-
-fn read_whole(database: &Database) -> Result<(Vec<String>, BTreeMap<String, u32>), DatabaseError> {
-    let problems = database.integrity()?;
-    let schema = database.read(|connection| {
-        let mut select = connection.prepare("SELECT component, version FROM migration")?;
-        let versions = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok::<_, DatabaseError>(versions.collect::<Result<_, _>>()?)
-    })?;
-    Ok((problems, schema))
 }

@@ -9,6 +9,7 @@ use exeunt::{Record, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::{Account, AccountError, rfc3339};
+use crate::engines::EngineError;
 
 /// What an operator asks for.
 #[derive(Debug, Serialize, Deserialize)]
@@ -176,18 +177,41 @@ pub struct Check {
     pub ok: bool,
     /// What is wrong, one sentence each.
     pub problems: Vec<String>,
-    /// The file.
-    pub store: String,
-    /// Its permissions in octal, such as `0600`.
-    pub mode: String,
-    /// The version of each component's tables.
-    pub schema: std::collections::BTreeMap<String, u32>,
+    /// What keeps sessions and accounts.
+    pub engines: Vec<EngineLine>,
     /// How many accounts there are.
     pub accounts: usize,
     /// How many of them are administrators who may log in.
     pub administrators: usize,
     /// How many sessions live.
     pub sessions: usize,
+}
+
+/// What keeps sessions, accounts or both.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineLine {
+    /// What it keeps, in words.
+    pub keeps: String,
+    /// Where it is; never with a password.
+    pub place: String,
+    /// What there is to know of it, in the order to show it in.
+    pub facts: Vec<Fact>,
+}
+
+/// One thing to know of an engine.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fact {
+    /// Of what, such as `mode`.
+    pub name: String,
+    /// How it is, such as `0600`.
+    pub value: String,
+}
+
+impl EngineLine {
+    pub(super) fn new(keeps: &str, place: String, facts: Vec<(&'static str, String)>) -> Self {
+        let fact = |(name, value): (&str, String)| Fact { name: name.to_owned(), value };
+        Self { keeps: keeps.to_owned(), place, facts: facts.into_iter().map(fact).collect() }
+    }
 }
 
 /// Why a command was not done.
@@ -248,10 +272,16 @@ impl From<AccountError> for Failure {
             AccountError::NameTaken | AccountError::NotEmpty => Code::AlreadyExists,
             AccountError::NoSuchAccount => Code::NotFound,
             AccountError::BadName { .. } | AccountError::BadPassword { .. } => Code::Usage,
-            AccountError::Busy | AccountError::Database(_) => Code::Store,
+            AccountError::Busy | AccountError::Database(_) | AccountError::SessionsLeft { .. } => Code::Store,
             AccountError::SetupInvalid | AccountError::Hash(_) => Code::Failed,
         };
         Self::caused(code, &error)
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        Self::caused(Code::Store, &error)
     }
 }
 

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use clap::Parser as _;
 use exeunt::Sessions;
-use exeunt::store::sqlite::{Database, OpenError, SqliteStore};
 
-use super::{AccountCommand, Cli, SessionCommand, Top, password, show};
-use crate::accounts::{Accounts, Hasher};
+use super::{AccountCommand, Cli, SessionCommand, Top, password, show, store};
+use crate::accounts::{AccountError, Hasher};
 use crate::admin::{Admin, Code, Command, Failure, Reply};
-use crate::config::{self, Config, ConfigError, Options};
+use crate::config::{self, Config, ConfigError, Options, Place};
+use crate::engines::{EngineError, Engines};
 use crate::{control, serve};
 
 /// How long to wait for another command that has the store open, or for a server that is just starting.
@@ -42,7 +42,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let json = match &cli.command {
-        Top::Account { output, .. } | Top::Session { output, .. } | Top::Check { output } => output.json,
+        Top::Account { output, .. }
+        | Top::Session { output, .. }
+        | Top::Store { output, .. }
+        | Top::Check { output } => output.json,
         Top::Serve(_) | Top::Config => false,
     };
     match run(cli, json) {
@@ -62,7 +65,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run(cli: Cli, json: bool) -> anyhow::Result<u8> {
     let Cli { global, command } = cli;
     let file = global.config.as_deref();
-    let flags = Options { store: global.store, ..Options::default() };
+    let flags = Options { store: global.store, accounts: global.accounts, ..Options::default() };
     let command = match command {
         Top::Serve(options) => {
             let config = Config::load(file, options.over(flags))?;
@@ -72,26 +75,37 @@ fn run(cli: Cli, json: bool) -> anyhow::Result<u8> {
         Top::Config => {
             let set = config::read(file, std::env::vars_os(), flags)?;
             Config::decide(set.clone())?;
-            if let Some(store) = set.store.as_ref().filter(|store| store.to_str().is_none()) {
-                let message =
-                    format!("store {store:?} is not UTF-8, so it cannot stand in a configuration file");
-                return Err(Failure::new(Code::Usage, message).into());
+            for file in [&set.store, &set.accounts].into_iter().flatten().filter_map(Place::file) {
+                if file.to_str().is_none() {
+                    let message = format!(
+                        "store or accounts {file:?} is not UTF-8, so it cannot stand in a configuration file"
+                    );
+                    return Err(Failure::new(Code::Usage, message).into());
+                }
             }
             return print(&config::print(&set)).map(|()| 0);
+        }
+        Top::Store { command, .. } => {
+            let config = || Ok(Config::load(file, flags)?);
+            let done = one_thread()?.block_on(store::run(command, config, json))?;
+            return print(&if json { format!("{}\n", done.json) } else { done.text }).map(|()| 0);
         }
         Top::Account { command, .. } => account(command)?,
         Top::Session { command, .. } => session(command),
         Top::Check { .. } => Command::Check,
     };
     let config = Config::load(file, flags)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let reply = runtime.context("starting the runtime")?.block_on(ask(&config, command))?;
+    let reply = one_thread()?.block_on(ask(&config, command))?;
     let sound = !matches!(&reply, Reply::Check { check } if !check.ok);
     match json {
         true => print(&format!("{}\n", serde_json::to_string(&reply)?))?,
         false => print(&show::text(&reply))?,
     }
     Ok(if sound { 0 } else { Code::Failed.exit_code() })
+}
+
+fn one_thread() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")
 }
 
 fn account(command: AccountCommand) -> Result<Command, Failure> {
@@ -118,20 +132,21 @@ fn session(command: SessionCommand) -> Command {
     }
 }
 
-/// Has the server do it, or does it itself where no server owns the store.
+/// Has the server do it that owns the files, or does it itself where no server owns one.
 async fn ask(config: &Config, command: Command) -> Result<Reply, Failure> {
     let creates = matches!(command, Command::AccountAdd { .. } | Command::SetupLink);
-    if !creates && !config.store.exists() {
-        return Err(no_store(&config.store));
+    let files = [config.accounts.file(), config.store.file()];
+    if let Some(missing) = files.into_iter().flatten().find(|file| !creates && !file.exists()) {
+        return Err(no_store(missing));
     }
     let began = Instant::now();
     loop {
-        let path = match Database::open(&config.store) {
-            Ok(database) => return do_it(config, database, command).await,
-            Err(OpenError::Locked { path }) => path,
-            Err(error) => return Err(Failure::caused(Code::Store, &error)),
+        let error = match Engines::open(config).await {
+            Ok(engines) => return do_it(config, engines, command).await,
+            Err(error) => error,
         };
-        match control::reach(&path).await {
+        let Some(path) = error.locked() else { return Err(error.into()) };
+        match control::reach(path).await {
             Ok(owner) => return owner.ask(&command).await,
             Err(failure) if began.elapsed() > OWNER_PATIENCE => return Err(failure),
             // Another command may have it open for a moment, or a server is about to listen.
@@ -140,21 +155,20 @@ async fn ask(config: &Config, command: Command) -> Result<Reply, Failure> {
     }
 }
 
-async fn do_it(config: &Config, database: Database, command: Command) -> Result<Reply, Failure> {
-    let unusable = |error: OpenError| Failure::caused(Code::Store, &error);
-    let store = SqliteStore::over(database.clone()).map_err(unusable)?;
+async fn do_it(config: &Config, engines: Engines, command: Command) -> Result<Reply, Failure> {
+    let sessions = Sessions::over(engines.store(0).await?).lifetime(config.lifetime());
     let hasher = Hasher::new().map_err(|error| Failure::caused(Code::Failed, &error))?;
-    let accounts = Accounts::open(database.clone(), hasher).map_err(unusable)?;
-    let sessions = Sessions::new(store).lifetime(config.lifetime());
-    let admin = Admin::new(accounts, sessions, database.clone(), config.public_url_at(config.listen));
+    let accounts = engines.accounts(&sessions, hasher).await?;
+    let admin = Admin::new(accounts, sessions, engines.clone(), config.public_url_at(config.listen));
     let reply = admin.run(command).await;
-    database.close();
+    engines.close();
     reply
 }
 
 fn no_store(path: &Path) -> Failure {
     let message = format!(
-        "there is no store at {}: name it with --store; `exeunt serve` and `exeunt account add` make a new one",
+        "there is no store at {}: name it with --store or --accounts; `exeunt serve` and `exeunt account add` make a \
+         new one",
         path.display()
     );
     Failure::new(Code::Store, message)
@@ -176,7 +190,7 @@ fn failure(error: &anyhow::Error) -> Failure {
     }
     let code = if error.downcast_ref::<ConfigError>().is_some() {
         Code::Usage
-    } else if error.downcast_ref::<OpenError>().is_some() {
+    } else if error.is::<EngineError>() || error.is::<AccountError>() {
         Code::Store
     } else {
         Code::Failed

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::accounts::Account;
-use crate::admin::{Check, Reply, SessionLine, SetupLink};
+use crate::admin::{Check, Fact, Reply, SessionLine, SetupLink};
 
 /// The answer as text, each line ended.
 pub(super) fn text(reply: &Reply) -> String {
@@ -83,18 +83,21 @@ fn table<const N: usize>(rows: Vec<[String; N]>) -> String {
 }
 
 fn checked(check: &Check) -> String {
-    let mut text = format!("store           {} (mode {})\n", check.store, check.mode);
-    for (component, version) in &check.schema {
-        let _ = writeln!(text, "schema          {component} {version}");
+    let mut text = String::new();
+    for engine in &check.engines {
+        let _ = writeln!(text, "{:22}  {}", engine.keeps, engine.place);
+        for Fact { name, value } in &engine.facts {
+            let _ = writeln!(text, "  {name:20}  {value}");
+        }
     }
     let _ = writeln!(
         text,
-        "accounts        {} ({} administrators who may log in)",
+        "accounts                {} ({} administrators who may log in)",
         check.accounts, check.administrators
     );
-    let _ = writeln!(text, "live sessions   {}", check.sessions);
+    let _ = writeln!(text, "live sessions           {}", check.sessions);
     for problem in &check.problems {
-        let _ = writeln!(text, "problem         {problem}");
+        let _ = writeln!(text, "problem                 {problem}");
     }
     text.push_str(if check.ok { "all is well\n" } else { "something is wrong\n" });
     text

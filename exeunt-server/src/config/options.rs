@@ -3,7 +3,6 @@
 //! Must never decide anything: what is not set stays unset here.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -11,7 +10,7 @@ use exeunt::Lifetime;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::PublicUrl;
+use super::{Place, PublicUrl};
 
 /// The options, as far as they are set. A field's documentation is its help, and its comment in `exeunt config`.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,9 +20,16 @@ pub struct Options {
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
 
-    /// The file of accounts and sessions, made if there is none. A relative path starts where the program does.
-    #[arg(long, value_name = "FILE")]
-    pub store: Option<PathBuf>,
+    /// Where sessions live: a file, made if there is none, or a URL such as redis://h:6379, postgres://u@h/db. A relative
+    /// path starts where the program does. A password in a URL can be seen in the list of processes if it is given as
+    /// a flag: set it in the file, or by a variable.
+    #[arg(long, value_name = "FILE|URL", value_parser = Place::parser())]
+    pub store: Option<Place>,
+
+    /// Where accounts live: a file or a postgres:// URL. If it is not set: where sessions live. Redis keeps none. A file
+    /// is one server's alone, so servers that share sessions share their accounts in PostgreSQL.
+    #[arg(long, value_name = "FILE|URL", value_parser = Place::parser())]
+    pub accounts: Option<Place>,
 
     /// How people reach this server: https://, a host, maybe a port, nothing more. Links, cookies and the cross-site
     /// check go by it, never by the Host header. TLS is up to the proxy in front. Without it, the server is for this
@@ -75,7 +81,8 @@ pub struct Options {
     #[arg(long, value_name = "lax|strict")]
     pub cookie_same_site: Option<SameSite>,
 
-    /// The memory for live sessions, in MiB, so that most requests do not ask the file. 0 for none.
+    /// The memory for live sessions, in MiB, so that most requests do not ask the file. 0 for none. Sessions that live
+    /// elsewhere than in a file are asked for there each time: another server may have ended them.
     #[arg(long, value_name = "MIB")]
     pub near_cache_mib: Option<usize>,
 
@@ -115,7 +122,8 @@ impl Options {
         let lifetime = Lifetime::default();
         Self {
             listen: Some(SocketAddr::from(([127, 0, 0, 1], 8080))),
-            store: Some(PathBuf::from("exeunt.db")),
+            store: Some(Place::File("exeunt.db".into())),
+            accounts: None,
             public_url: None,
             trusted_proxies: Some(Vec::new()),
             idle_timeout: Some(lifetime.idle()),
@@ -138,6 +146,7 @@ impl Options {
         Self {
             listen: self.listen.or(below.listen),
             store: self.store.or(below.store),
+            accounts: self.accounts.or(below.accounts),
             public_url: self.public_url.or(below.public_url),
             trusted_proxies: self.trusted_proxies.or(below.trusted_proxies),
             idle_timeout: self.idle_timeout.or(below.idle_timeout),

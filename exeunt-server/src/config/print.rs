@@ -1,12 +1,12 @@
 //! Writes the commented file that `exeunt config` prints.
 //!
-//! Must never print what would not load again.
+//! Must never print what would not load again, nor a password.
 
 use std::fmt::Write as _;
 
 use clap::{Args as _, Command};
 
-use super::Options;
+use super::{Options, Place};
 
 const WIDTH: usize = 100;
 
@@ -16,19 +16,32 @@ const HEAD: &str = "\
 # flag of `exeunt serve` (--listen). A flag wins over a variable, a variable over this file. Unknown keys are errors.
 ";
 
+const LEFT_OUT: &str = "# There is a password in it, which is left out here: put it in again.\n";
+
 /// A TOML file with every option explained: those that are set as they are, the others commented out.
 #[must_use]
 pub fn print(set: &Options) -> String {
     // Both hold nothing but text, numbers and lists of text, which TOML can always say.
     let table = |options: &Options| toml::Table::try_from(options).unwrap_or_default();
-    let (set, defaults) = (table(set), table(&Options::defaults()));
+    let secret = |key: &str| {
+        let place = match key {
+            "store" => set.store.as_ref(),
+            "accounts" => set.accounts.as_ref(),
+            _ => None,
+        };
+        place.is_some_and(Place::has_password)
+    };
+    let (set_table, defaults) = (table(set), table(&Options::defaults()));
     let mut file = HEAD.to_owned();
     for arg in Options::augment_args(Command::new("")).get_arguments() {
         let key = arg.get_id().as_str();
         let help = arg.get_long_help().or(arg.get_help()).map(ToString::to_string).unwrap_or_default();
         file.push('\n');
         wrap(&mut file, &help);
-        let line = match (set.get(key), defaults.get(key)) {
+        if secret(key) {
+            file.push_str(LEFT_OUT);
+        }
+        let line = match (set_table.get(key), defaults.get(key)) {
             (Some(value), _) => format!("{key} = {value}"),
             (None, Some(default)) => format!("#{key} = {default}"),
             (None, None) => format!("#{key} = {}", example(key)),
@@ -41,6 +54,7 @@ pub fn print(set: &Options) -> String {
 
 fn example(key: &str) -> &'static str {
     match key {
+        "accounts" => r#""postgres://exeunt@db.example.org/exeunt""#,
         "public_url" => r#""https://login.example.org""#,
         "cookie_domain" => r#""example.org""#,
         "cookie_name" => r#""session""#,
@@ -79,7 +93,8 @@ mod tests {
     #[test]
     fn what_is_printed_loads_again_and_means_the_same() {
         let set = Options {
-            store: Some("a \"quoted\" \\ name.db".into()),
+            store: Some(Place::File("a \"quoted\" \\ name.db".into())),
+            accounts: Some("postgres://u@h/d?sslmode=require".parse().unwrap()),
             public_url: Some("https://example.org".parse().unwrap()),
             trusted_proxies: Some(vec!["10.0.0.0/8".parse().unwrap()]),
             ..Options::default()
@@ -90,8 +105,24 @@ mod tests {
     }
 
     #[test]
+    fn a_password_is_left_out_and_the_file_says_so() {
+        // R39
+        let set = Options {
+            store: Some("redis://:secret@h/0".parse().unwrap()),
+            accounts: Some("postgres://u:secret@h/d?password=secret".parse().unwrap()),
+            ..Options::default()
+        };
+        let printed = print(&set);
+        assert!(!printed.contains("secret"), "{printed}");
+        assert_eq!(printed.matches(LEFT_OUT).count(), 2);
+        let read: Options = toml::from_str(&printed).unwrap();
+        assert_eq!(read.store, Some("redis://h/0".parse().unwrap()));
+        assert_eq!(read.accounts, Some("postgres://u@h/d".parse().unwrap()));
+    }
+
+    #[test]
     fn the_defaults_are_shown_as_they_are() {
-        let without_default = ["public_url", "cookie_name", "cookie_domain", "log_format"];
+        let without_default = ["accounts", "public_url", "cookie_name", "cookie_domain", "log_format"];
         let shown = uncommented(&print(&Options::default()), &without_default);
         assert_eq!(toml::from_str::<Options>(&shown).unwrap(), Options::defaults());
         // Also the examples can be read.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args as _, Command, FromArgMatches as _};
 
+use super::place::without_passwords;
 use super::{ConfigError, Options};
 
 /// The file that is read if none is named, where there is one.
@@ -59,7 +60,9 @@ fn by_file(path: &Path) -> Result<Options, ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
     toml::from_str(&text)
-        .map_err(|error| ConfigError::File { path: path.to_owned(), reason: error.to_string() })
+        // The error shows the line that it is about.
+        .map_err(|error| without_passwords(&error.to_string()))
+        .map_err(|reason| ConfigError::File { path: path.to_owned(), reason })
 }
 
 /// Reads a variable's value as that of the flag of the same name would be read.
@@ -97,6 +100,7 @@ mod tests {
         let variables = [
             ("EXEUNT_LISTEN", "[::1]:9"),
             ("EXEUNT_STORE", "/tmp/a b"),
+            ("EXEUNT_ACCOUNTS", "postgres://u@h/d"),
             ("EXEUNT_PUBLIC_URL", "https://example.org"),
             ("EXEUNT_TRUSTED_PROXIES", "127.0.0.1,10.0.0.0/8"),
             ("EXEUNT_IDLE_TIMEOUT", "5m"),
@@ -136,10 +140,10 @@ mod tests {
             ("EXEUNT_STORE", "2"),
         ]
         .map(|(name, value)| (name.into(), value.into()));
-        let flags = Options { store: Some("3".into()), ..Options::default() };
+        let flags = Options { store: Some("3".parse().unwrap()), ..Options::default() };
         let options = read(None, variables, flags).unwrap();
         assert_eq!(options.listen, Some("127.0.0.1:2".parse().unwrap()));
-        assert_eq!(options.store, Some("3".into()));
+        assert_eq!(options.store, Some("3".parse().unwrap()));
         assert_eq!(options.cookie_name.as_deref(), Some("one"));
     }
 
@@ -182,6 +186,21 @@ mod tests {
             std::fs::write(&file, text).unwrap();
             let error = set(&[], Some(&file)).unwrap_err().to_string();
             assert!(error.contains(named) && error.contains("b.toml") && error.contains("line 2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_error_about_a_place_shows_no_password() {
+        // R39
+        let error = set(&[("EXEUNT_STORE", "mysql://u:secret@h/d")], None).unwrap_err().to_string();
+        assert!(error.contains("EXEUNT_STORE") && error.contains("mysql:// is not known"), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.toml");
+        for text in ["store = \"mysql://u:secret@h/d\"\n", "store = \"redis://u:secret@h/d\n"] {
+            std::fs::write(&file, text).unwrap();
+            let error = set(&[], Some(&file)).unwrap_err().to_string();
+            assert!(error.contains("line 1") && !error.contains("secret"), "{error}");
         }
     }
 

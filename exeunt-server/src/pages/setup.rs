@@ -36,7 +36,7 @@ pub(crate) async fn setup_page(
     query: Result<Query<SetupQuery>, QueryRejection>,
 ) -> Response {
     let secret = query.map(|Query(query)| query.secret).unwrap_or_default();
-    match state.accounts.setup_is_valid(&secret, state.layer.sessions().now()) {
+    match state.accounts.setup_is_valid(&secret, state.layer.sessions().now()).await {
         Ok(true) => setup_form(StatusCode::OK, "", &secret, ""),
         Ok(false) => link_is_dead(),
         Err(cause) => account_failure(&cause),

@@ -1,11 +1,14 @@
 //! `kill -9` directly after the server has acknowledged something.
 
+use crate::common::{Kept, on_every_engine};
 use crate::support::Place;
 
+on_every_engine!(what_was_acknowledged_holds_after_kill_9_a_hundred_times,);
+
 /// The same file all along, so that whatever a crash leaves behind is there for the next one.
-#[test] // R04
-fn what_was_acknowledged_holds_after_kill_9_a_hundred_times() {
-    let place = Place::with_alice();
+// R04
+fn what_was_acknowledged_holds_after_kill_9_a_hundred_times(kept: Kept) {
+    let place = Place::with_alice(kept);
     let mut ended: Vec<String> = Vec::new();
     for round in 0..100 {
         let server = place.serve();

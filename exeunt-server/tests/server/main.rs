@@ -1,8 +1,13 @@
-//! The built program over TCP: real processes, real files, nothing replaced.
+//! The built program over TCP: real processes, real engines, nothing replaced.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod crash;
 mod main_job;
+mod moved;
+mod nodes;
+mod outages;
 mod pages;
 mod support;
 mod transcript;

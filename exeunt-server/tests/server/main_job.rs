@@ -3,8 +3,29 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
+use crate::common::{Kept, on_every_engine};
 use crate::support::{Answer, PASSWORD, Place, Server};
 use rustix::process::Signal;
+
+on_every_engine!(
+    the_main_job,
+    after_logout_no_protected_route_takes_the_old_cookie,
+    nothing_but_the_public_routes_answers_without_a_session,
+    methods_that_a_public_route_does_not_have_are_refused_by_name,
+    every_wrong_login_gets_the_same_answer_byte_for_byte,
+    a_login_that_is_not_small_valid_json_is_refused_by_what_is_wrong_with_it,
+    strange_cookies_belong_to_a_visitor,
+    nobody_is_logged_in_or_out_from_another_site,
+    commands_reach_the_server_that_owns_the_file_and_hold_at_once,
+    a_stop_waits_for_the_request_under_way_and_for_nothing_else,
+    a_second_signal_stops_at_once,
+    the_first_administrator_is_made_in_the_browser_once,
+    no_secret_is_in_the_log,
+    request_ids_and_client_addresses_come_from_trusted_proxies_alone,
+    who_does_not_finish_a_request_is_let_go,
+    a_login_over_a_live_session_ends_the_old_one,
+    with_an_https_public_url_cookies_are_host_only_and_secure,
+);
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
@@ -21,9 +42,8 @@ const PROTECTED: [(&str, &str); 9] = [
     ("GET", "/api/nothing"),
 ];
 
-#[test]
-fn the_main_job() {
-    let place = Place::with_alice();
+fn the_main_job(kept: Kept) {
+    let place = Place::with_alice(kept);
     let server = place.serve();
 
     let login = server.try_login("alice", PASSWORD);
@@ -48,9 +68,9 @@ fn the_main_job() {
     assert_eq!((none.status, none.body.as_str()), (200, ""));
 }
 
-#[test] // R01
-fn after_logout_no_protected_route_takes_the_old_cookie() {
-    let place = Place::with_alice();
+// R01
+fn after_logout_no_protected_route_takes_the_old_cookie(kept: Kept) {
+    let place = Place::with_alice(kept);
     let server = place.serve();
     for method in ["DELETE", "POST"] {
         let (old, other) = (server.login(), server.login());
@@ -65,7 +85,7 @@ fn after_logout_no_protected_route_takes_the_old_cookie() {
 
 #[test] // R02, R04
 fn a_logout_that_the_store_did_not_confirm_fails_keeps_the_cookie_and_can_be_tried_again() {
-    let place = Place::with_alice();
+    let place = Place::with_alice(Kept::OneFile);
     let server = place.serve();
     let token = server.login();
 
@@ -108,7 +128,7 @@ fn a_logout_that_the_store_did_not_confirm_fails_keeps_the_cookie_and_can_be_tri
 
 #[test]
 fn the_status_of_a_failed_logout_can_be_chosen() {
-    let place = Place::with_alice();
+    let place = Place::with_alice(Kept::OneFile);
     let server = place.serve_with(&["--logout-failure-status", "503"]);
     let token = server.login();
     let other = place.connection();
@@ -118,9 +138,9 @@ fn the_status_of_a_failed_logout_can_be_chosen() {
     assert_eq!(server.submit("/logout", Some(&token), &[]).status, 503);
 }
 
-#[test] // R25
-fn nothing_but_the_public_routes_answers_without_a_session() {
-    let place = Place::with_alice();
+// R25
+fn nothing_but_the_public_routes_answers_without_a_session(kept: Kept) {
+    let place = Place::with_alice(kept);
     let server = place.serve();
     let paths = [
         "/",
@@ -210,9 +230,9 @@ fn nothing_but_the_public_routes_answers_without_a_session() {
     );
 }
 
-#[test] // R09, R61
-fn methods_that_a_public_route_does_not_have_are_refused_by_name() {
-    let place = Place::with_alice();
+// R09, R61
+fn methods_that_a_public_route_does_not_have_are_refused_by_name(kept: Kept) {
+    let place = Place::with_alice(kept);
     let server = place.serve();
     let token = server.login();
     for (method, path, allow) in [
@@ -242,9 +262,9 @@ fn methods_that_a_public_route_does_not_have_are_refused_by_name() {
     assert_eq!(server.me(&token), 200, "none of these logged anybody out");
 }
 
-#[test] // R32
-fn every_wrong_login_gets_the_same_answer_byte_for_byte() {
-    let place = Place::with_alice();
+// R32
+fn every_wrong_login_gets_the_same_answer_byte_for_byte(kept: Kept) {
+    let place = Place::with_alice(kept);
     place.run(["account", "add", "mallory", "--password-stdin"], PASSWORD);
     let server = place.serve();
     place.run(["account", "disable", "mallory"], "");
@@ -274,9 +294,9 @@ fn without_changing_headers(mut answer: Answer) -> Answer {
     answer
 }
 
-#[test] // R61
-fn a_login_that_is_not_small_valid_json_is_refused_by_what_is_wrong_with_it() {
-    let place = Place::with_alice();
+// R61
+fn a_login_that_is_not_small_valid_json_is_refused_by_what_is_wrong_with_it(kept: Kept) {
+    let place = Place::with_alice(kept);
     let server = place.serve();
     let right = format!(r#"{{"username":"alice","password":"{PASSWORD}"}}"#);
     let big = format!(r#"{{"username":"alice","password":"{}"}}"#, "x".repeat(17_000));
@@ -305,9 +325,9 @@ fn a_login_that_is_not_small_valid_json_is_refused_by_what_is_wrong_with_it() {
     }
 }
 
-#[test] // R13, R27
-fn strange_cookies_belong_to_a_visitor() {
-    let place = Place::with_alice();
+// R13, R27
+fn strange_cookies_belong_to_a_visitor(kept: Kept) {
+    let place = Place::with_alice(kept);
     let server = place.serve();
     let right = server.login();
     let (name, token) = right.split_once('=').unwrap();
@@ -340,9 +360,9 @@ fn strange_cookies_belong_to_a_visitor() {
     assert_eq!(server.me(&right), 200);
 }
 
-#[test] // R10, R31
-fn nobody_is_logged_in_or_out_from_another_site() {
-    let place = Place::with_alice();
+// R10, R31
+fn nobody_is_logged_in_or_out_from_another_site(kept: Kept) {
+    let place = Place::with_alice(kept);
     let server = place.serve();
     let token = server.login();
     let evil: [&[(&str, &str)]; 5] = [
@@ -369,9 +389,8 @@ fn nobody_is_logged_in_or_out_from_another_site() {
     assert_eq!(server.me(&token), 200);
 }
 
-#[test]
-fn commands_reach_the_server_that_owns_the_file_and_hold_at_once() {
-    let place = Place::with_alice();
+fn commands_reach_the_server_that_owns_the_file_and_hold_at_once(kept: Kept) {
+    let place = Place::with_alice(kept);
     let server = place.serve();
 
     place.run(["account", "add", "bob", "--password-stdin"], PASSWORD);
@@ -410,7 +429,7 @@ fn commands_reach_the_server_that_owns_the_file_and_hold_at_once() {
 
 #[test]
 fn a_second_server_on_the_same_file_is_refused_with_the_reason() {
-    let place = Place::with_alice();
+    let place = Place::with_alice(Kept::OneFile);
     let server = place.serve();
     let second = place.try_run(["serve", "--listen", "127.0.0.1:0"], "");
     assert!(!second.status.success());
@@ -419,9 +438,8 @@ fn a_second_server_on_the_same_file_is_refused_with_the_reason() {
     assert_eq!(server.send("GET", "/readyz", &[], "").status, 200);
 }
 
-#[test]
-fn a_stop_waits_for_the_request_under_way_and_for_nothing_else() {
-    let place = Place::with_alice();
+fn a_stop_waits_for_the_request_under_way_and_for_nothing_else(kept: Kept) {
+    let place = Place::with_alice(kept);
     let server = place.serve();
     // One connection that asked nothing yet, one that is idle after an answer, one in the middle of a login.
     let unused = server.connect();
@@ -462,9 +480,8 @@ fn a_stop_waits_for_the_request_under_way_and_for_nothing_else() {
     assert_eq!(server.me(&answer.token()), 200);
 }
 
-#[test]
-fn a_second_signal_stops_at_once() {
-    let place = Place::with_alice();
+fn a_second_signal_stops_at_once(kept: Kept) {
+    let place = Place::with_alice(kept);
     let server = place.serve();
     let mut busy = server.connect();
     busy.write_all(b"POST /login HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
@@ -482,9 +499,9 @@ fn a_second_signal_stops_at_once() {
     assert!(asked.elapsed() < Duration::from_secs(5));
 }
 
-#[test] // R43, R30
-fn the_first_administrator_is_made_in_the_browser_once() {
-    let place = Place::new();
+// R43, R30
+fn the_first_administrator_is_made_in_the_browser_once(kept: Kept) {
+    let place = Place::new(kept);
     let server = place.serve();
     let link =
         server.said.split_whitespace().find(|word| word.contains("/setup?secret=")).unwrap().to_owned();
@@ -529,9 +546,9 @@ fn the_first_administrator_is_made_in_the_browser_once() {
     assert!(!place.serve().said.contains("/setup"), "there is an account now");
 }
 
-#[test] // R38, R39
-fn no_secret_is_in_the_log() {
-    let place = Place::with_alice();
+// R38, R39
+fn no_secret_is_in_the_log(kept: Kept) {
+    let place = Place::with_alice(kept);
     let server = place.serve_with(&["--log", "trace"]);
     let token = server.login();
     let value = token.split_once('=').unwrap().1.to_owned();
@@ -569,11 +586,11 @@ fn no_secret_is_in_the_log() {
     assert!(span.get("id").is_some() && span.get("session").is_some(), "{me}");
 }
 
-#[test] // R47
-fn request_ids_and_client_addresses_come_from_trusted_proxies_alone() {
+// R47
+fn request_ids_and_client_addresses_come_from_trusted_proxies_alone(kept: Kept) {
     let headers = [("X-Request-Id", "given-by-proxy"), ("X-Forwarded-For", "198.51.100.7")];
     for (args, trusted) in [(&[][..], false), (&["--trusted-proxies", "127.0.0.1"][..], true)] {
-        let place = Place::new();
+        let place = Place::new(kept);
         let server = place.serve_with(args);
         let answer = server.send("GET", "/healthz", &headers, "");
         assert_eq!(answer.header("x-request-id") == Some("given-by-proxy"), trusted);
@@ -582,9 +599,9 @@ fn request_ids_and_client_addresses_come_from_trusted_proxies_alone() {
     }
 }
 
-#[test] // R40, slow clients
-fn who_does_not_finish_a_request_is_let_go() {
-    let place = Place::new();
+// R40, slow clients
+fn who_does_not_finish_a_request_is_let_go(kept: Kept) {
+    let place = Place::new(kept);
     let server = place.serve();
     let mut half = server.connect();
     half.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Slow: ").unwrap();
@@ -607,9 +624,9 @@ fn who_does_not_finish_a_request_is_let_go() {
     assert_eq!(server.send("GET", "/healthz", &[], "").status, 200);
 }
 
-#[test] // R12
-fn a_login_over_a_live_session_ends_the_old_one() {
-    let place = Place::with_alice();
+// R12
+fn a_login_over_a_live_session_ends_the_old_one(kept: Kept) {
+    let place = Place::with_alice(kept);
     let server = place.serve();
     let old = server.login();
     let body = format!(r#"{{"username":"alice","password":"{PASSWORD}"}}"#);
@@ -617,9 +634,9 @@ fn a_login_over_a_live_session_ends_the_old_one() {
     assert_eq!((server.me(&old), server.me(&new)), (401, 200));
 }
 
-#[test] // R27, R46
-fn with_an_https_public_url_cookies_are_host_only_and_secure() {
-    let place = Place::with_alice();
+// R27, R46
+fn with_an_https_public_url_cookies_are_host_only_and_secure(kept: Kept) {
+    let place = Place::with_alice(kept);
     let server: Server = place.serve_with(&["--public-url", "https://login.example.org"]);
     let login = server.try_login("alice", PASSWORD);
     let cookie = login.header("set-cookie").unwrap();

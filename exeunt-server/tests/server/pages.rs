@@ -1,6 +1,18 @@
 //! The pages of the built program, as a browser without scripts gets them.
 
+use crate::common::{Kept, on_every_engine};
 use crate::support::{Answer, PASSWORD, Place, Server};
+
+on_every_engine!(
+    a_person_logs_in_sees_home_and_logs_out,
+    a_wrong_login_says_so_and_keeps_what_was_typed,
+    a_login_leads_nowhere_but_to_this_site,
+    the_logged_out_notice_shows_only_to_somebody_who_is,
+    a_login_whose_cookie_does_not_come_back_is_told_so,
+    only_who_asks_is_remembered,
+    every_answer_tells_browsers_to_keep_to_themselves,
+    the_forms_suit_password_managers_and_keyboards,
+);
 
 fn log_in(server: &Server, fields: &[(&str, &str)]) -> Answer {
     let fields: Vec<_> =
@@ -8,9 +20,8 @@ fn log_in(server: &Server, fields: &[(&str, &str)]) -> Answer {
     server.submit("/login", None, &fields)
 }
 
-#[test]
-fn a_person_logs_in_sees_home_and_logs_out() {
-    let place = Place::with_alice();
+fn a_person_logs_in_sees_home_and_logs_out(kept: Kept) {
+    let place = Place::with_alice(kept);
     let server = place.serve();
 
     let sent_away = server.browse("/", None);
@@ -46,9 +57,8 @@ fn a_person_logs_in_sees_home_and_logs_out() {
     assert_eq!((again.status, again.location()), (303, "/login?out"));
 }
 
-#[test]
-fn a_wrong_login_says_so_and_keeps_what_was_typed() {
-    let place = Place::with_alice();
+fn a_wrong_login_says_so_and_keeps_what_was_typed(kept: Kept) {
+    let place = Place::with_alice(kept);
     let server = place.serve();
     let fields =
         [("username", "<b>alice"), ("password", "wrong"), ("remember", "yes"), ("next", "/reports?of=1")];
@@ -77,9 +87,9 @@ fn a_wrong_login_says_so_and_keeps_what_was_typed() {
     assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
 }
 
-#[test] // R44
-fn a_login_leads_nowhere_but_to_this_site() {
-    let place = Place::with_alice();
+// R44
+fn a_login_leads_nowhere_but_to_this_site(kept: Kept) {
+    let place = Place::with_alice(kept);
     let server = place.serve();
     let token = server.login();
     for next in ["/reports", "/reports?of=1&to=2", "/a%20b"] {
@@ -117,9 +127,8 @@ fn a_login_leads_nowhere_but_to_this_site() {
     assert!(page.body.contains(r#"name="next" value="/reports?of=1""#), "{page:?}");
 }
 
-#[test]
-fn the_logged_out_notice_shows_only_to_somebody_who_is() {
-    let place = Place::with_alice();
+fn the_logged_out_notice_shows_only_to_somebody_who_is(kept: Kept) {
+    let place = Place::with_alice(kept);
     let server = place.serve();
     let token = server.login();
     let page = server.browse("/login?out", Some(&token));
@@ -129,9 +138,8 @@ fn the_logged_out_notice_shows_only_to_somebody_who_is() {
     assert!(server.browse("/login?out", None).body.contains("You are logged out."));
 }
 
-#[test]
-fn a_login_whose_cookie_does_not_come_back_is_told_so() {
-    let place = Place::with_alice();
+fn a_login_whose_cookie_does_not_come_back_is_told_so(kept: Kept) {
+    let place = Place::with_alice(kept);
     let server = place.serve();
     let page = server.browse(log_in(&server, &[]).location(), None);
     assert_eq!(page.status, 200);
@@ -144,9 +152,9 @@ fn a_login_whose_cookie_does_not_come_back_is_told_so() {
     assert!(page.body.contains(r#"<a href="https://login.example.org">"#));
 }
 
-#[test] // R55
-fn only_who_asks_is_remembered() {
-    let place = Place::with_alice();
+// R55
+fn only_who_asks_is_remembered(kept: Kept) {
+    let place = Place::with_alice(kept);
     let server = place.serve();
     assert!(!log_in(&server, &[]).header("set-cookie").unwrap().contains("Max-Age"));
     let remembered = log_in(&server, &[("remember", "yes")]);
@@ -156,9 +164,9 @@ fn only_who_asks_is_remembered() {
     assert!((2_591_900..=2_592_000).contains(&seconds), "{cookie}");
 }
 
-#[test] // R22, R45, R46
-fn every_answer_tells_browsers_to_keep_to_themselves() {
-    let place = Place::with_alice();
+// R22, R45, R46
+fn every_answer_tells_browsers_to_keep_to_themselves(kept: Kept) {
+    let place = Place::with_alice(kept);
     for (url, https) in
         [(None, false), (Some("http://localhost"), false), (Some("https://login.example.org"), true)]
     {
@@ -212,9 +220,9 @@ fn every_answer_tells_browsers_to_keep_to_themselves() {
     }
 }
 
-#[test] // R62
-fn the_forms_suit_password_managers_and_keyboards() {
-    let place = Place::with_alice();
+// R62
+fn the_forms_suit_password_managers_and_keyboards(kept: Kept) {
+    let place = Place::with_alice(kept);
     let server = place.serve();
     let page = server.browse("/login", None).body;
     for wanted in [

@@ -6,34 +6,49 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use exeunt::store::sqlite::rusqlite;
 use tempfile::TempDir;
 
+use crate::common::{Kept, Places};
+
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
-/// The files of one server, which may be started on them again and again.
+/// What keeps the sessions and accounts of one server, which may be started on it again and again.
 pub(crate) struct Place {
     dir: TempDir,
+    pub(crate) places: Places,
 }
 
 impl Place {
-    pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+    pub(crate) fn new(kept: Kept) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let places = kept.fresh(dir.path());
+        Self { dir, places }
     }
 
     /// With an account `alice`.
-    pub(crate) fn with_alice() -> Self {
-        let place = Self::new();
-        place.run(["account", "add", "alice", "--password-stdin"], PASSWORD);
-        place
+    pub(crate) fn with_alice(kept: Kept) -> Self {
+        Self::new(kept).and_alice()
     }
 
-    pub(crate) fn store(&self) -> PathBuf {
-        self.dir.path().join("exeunt.db")
+    fn and_alice(self) -> Self {
+        self.run(["account", "add", "alice", "--password-stdin"], PASSWORD);
+        self
+    }
+
+    /// On engines of the test's own.
+    pub(crate) fn on(store: &str, accounts: Option<&str>) -> Self {
+        let places = Places { store: store.to_owned(), accounts: accounts.map(str::to_owned) };
+        Self { dir: tempfile::tempdir().unwrap(), places }
+    }
+
+    /// On engines of the test's own, with an account `alice`.
+    pub(crate) fn with_alice_on(store: &str, accounts: Option<&str>) -> Self {
+        Self::on(store, accounts).and_alice()
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -45,9 +60,9 @@ impl Place {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
-    /// Another SQLite connection to the file, which nobody who runs a server should open.
+    /// Another SQLite connection to the sessions' file, which nobody who runs a server should open.
     pub(crate) fn connection(&self) -> rusqlite::Connection {
-        rusqlite::Connection::open(self.store()).unwrap()
+        rusqlite::Connection::open(&self.places.store).unwrap()
     }
 
     /// A command on these files, its streams not yet chosen.
@@ -58,7 +73,10 @@ impl Place {
                 command.env_remove(name);
             }
         }
-        command.current_dir(self.dir.path()).args(args).arg("--store").arg(self.store());
+        command.current_dir(self.dir.path()).args(args).args(["--store", &self.places.store]);
+        if let Some(accounts) = &self.places.accounts {
+            command.args(["--accounts", accounts]);
+        }
         command
     }
 

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::common::Kept;
 use crate::support::{PASSWORD, Place};
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
@@ -9,7 +10,7 @@ const SHOWN_ADDRESS: &str = "127.0.0.1:8080";
 
 #[test]
 fn the_transcript_in_the_readme_is_what_happens() {
-    let place = Place::with_alice();
+    let place = Place::with_alice(Kept::OneFile);
     let server = place.serve();
     let readme = std::fs::read_to_string(README).unwrap();
     let steps = steps(&readme);

@@ -32,8 +32,9 @@ const DRIVERS: &[(&str, &[&str])] = &[
 /// The layers of the server, innermost first. Those that stand in one do not know each other.
 const LAYERS: &[&[&str]] = &[
     &["accounts", "config", "html", "proxy"],
+    &["engines"],
     &["admin", "site"],
-    &["control", "telemetry"],
+    &["backup", "control", "copy", "telemetry"],
     &["error"],
     &["api", "pages"],
     &["app"],

@@ -1,0 +1,119 @@
+//! Ends the sessions of a changed account where they live in another store than the accounts.
+//!
+//! Must never say "ended" before that store has, and must never forget a note before that.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use exeunt::{Sessions, UserId};
+use tracing::Instrument as _;
+
+use super::backend::Ending;
+use super::{Account, AccountError, Accounts, events};
+
+const ASK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often a note must have been found before another than the one who made the change works it off. Whoever made
+/// it is at it for a second or so; ended twice, sessions of a login that came in between would end, too.
+const FOUND_BEFORE: u32 = 3;
+
+impl Accounts {
+    /// Ends the sessions that a change left, in a task of its own: who hangs up does not stop it half-way.
+    pub(super) async fn end_sessions_apart(
+        &self,
+        sessions: Sessions,
+        account: Account,
+        note: i64,
+        event: &'static str,
+        done: &'static str,
+    ) -> Result<usize, AccountError> {
+        let accounts = self.clone();
+        let end = async move {
+            match accounts.end_and_forget(&sessions, &account.user(), note).await {
+                Ok(ended) => {
+                    events::ended_apart(&account, ended, event);
+                    Ok(ended)
+                }
+                Err(source) => {
+                    events::sessions_left(&account, event, &source);
+                    Err(AccountError::SessionsLeft { done, source })
+                }
+            }
+        };
+        let ended = tokio::spawn(end.in_current_span()).await;
+        ended.map_err(|error| AccountError::Database(error.into()))?
+    }
+
+    /// The number of sessions that ended.
+    async fn end_and_forget(
+        &self,
+        sessions: &Sessions,
+        user: &UserId,
+        note: i64,
+    ) -> Result<usize, exeunt::Error> {
+        let ended = sessions.logout_all(user, None).await?;
+        if let Err(error) = self.backend.forget_ending(note).await {
+            events::note_not_removed(user, &error);
+        }
+        Ok(ended.len())
+    }
+
+    /// Ends the sessions that changes before this start left. For a server before it serves: afterwards nobody comes
+    /// in with a session that a change was to end.
+    ///
+    /// # Errors
+    ///
+    /// If the accounts or the session store did not answer.
+    pub async fn work_off(&self) -> Result<(), AccountError> {
+        let Some(sessions) = &self.apart else { return Ok(()) };
+        loop {
+            let endings = self.backend.endings().await?;
+            if endings.is_empty() {
+                return Ok(());
+            }
+            for ending in endings {
+                let left =
+                    |source| AccountError::SessionsLeft { done: "accounts were changed before", source };
+                let ended = sessions.logout_all(&ending.user, None).await.map_err(left)?;
+                self.backend.forget_ending(ending.id).await?;
+                events::worked_off(&ending, ended.len());
+            }
+        }
+    }
+
+    /// Works off what is left, each second, for ever: spawn it once, on every node.
+    pub async fn keep_working_off(self) {
+        let Some(sessions) = self.apart.clone() else { return };
+        let mut found = BTreeMap::new();
+        let mut failing = false;
+        loop {
+            tokio::time::sleep(ASK_EVERY).await;
+            let outcome = self.work_off_old(&sessions, &mut found).await;
+            // Said once, not each second for as long as it lasts.
+            if let Err(error) = &outcome
+                && !failing
+            {
+                events::not_worked_off(error.as_ref());
+            }
+            failing = outcome.is_err();
+        }
+    }
+
+    /// `found`: how often each note was there so far.
+    async fn work_off_old(
+        &self,
+        sessions: &Sessions,
+        found: &mut BTreeMap<i64, u32>,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let endings = self.backend.endings().await?;
+        let counted = |ending: &Ending| (ending.id, found.get(&ending.id).copied().unwrap_or(0) + 1);
+        *found = endings.iter().map(counted).collect();
+        for ending in &endings {
+            if found.get(&ending.id).is_some_and(|&times| times > FOUND_BEFORE) {
+                let ended = self.end_and_forget(sessions, &ending.user, ending.id).await?;
+                events::worked_off(ending, ended);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,190 @@
+//! Opens what the configuration names: where sessions live, and where accounts do.
+//!
+//! Must never open a place twice, begin without one of them, or show a password.
+
+mod report;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use exeunt::store::Store;
+use exeunt::store::postgres::{self, PostgresStore};
+use exeunt::store::redis::RedisStore;
+use exeunt::store::sqlite::{self, OpenError, SqliteStore};
+use exeunt::{Near, Sessions};
+
+use crate::accounts::{Accounts, AccountsUnusable, Engine, Hasher};
+use crate::config::{Config, Place};
+
+/// What keeps sessions and accounts, opened. Cheap to clone; clones share everything.
+#[derive(Clone, Debug)]
+pub struct Engines {
+    store: Opened,
+    /// `None`: where the sessions are.
+    accounts: Option<Opened>,
+}
+
+#[derive(Clone, Debug)]
+enum Opened {
+    File(sqlite::Database),
+    Redis(RedisStore),
+    Postgres(postgres::Database),
+}
+
+/// An engine cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use {place}, which is where {keeps} live (--{option})")]
+pub struct EngineError {
+    keeps: &'static str,
+    option: &'static str,
+    place: String,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl EngineError {
+    /// The file that another process owns, if it is that.
+    #[must_use]
+    pub fn locked(&self) -> Option<&Path> {
+        match self.source.downcast_ref() {
+            Some(OpenError::Locked { path }) => Some(path),
+            _ => None,
+        }
+    }
+}
+
+const SESSIONS: &str = "sessions";
+const ACCOUNTS: &str = "accounts";
+const BOTH: &str = "sessions and accounts";
+/// The configuration refuses it first.
+const NO_ACCOUNTS: &str = "Redis keeps no accounts";
+
+impl Engines {
+    /// Opens them, the accounts first. Blocks for milliseconds where it is a file.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] says which option it is about, what is wrong, and what to do.
+    pub async fn open(config: &Config) -> Result<Self, EngineError> {
+        let accounts = match is_same(&config.store, &config.accounts) {
+            true => None,
+            false => Some(open(&config.accounts, ACCOUNTS, "accounts").await?),
+        };
+        let keeps = if accounts.is_none() { BOTH } else { SESSIONS };
+        Ok(Self { store: open(&config.store, keeps, "store").await?, accounts })
+    }
+
+    /// One file for everything, open already.
+    #[must_use]
+    pub fn of_file(database: sqlite::Database) -> Self {
+        Self { store: Opened::File(database), accounts: None }
+    }
+
+    /// The sessions, with a near cache of that many bytes where this process owns them.
+    ///
+    /// # Errors
+    ///
+    /// If the tables cannot be made.
+    pub async fn store(&self, near_cache_bytes: usize) -> Result<Arc<dyn Store>, EngineError> {
+        let unusable = |error| self.error(SESSIONS, "store", &self.store, error);
+        Ok(match &self.store {
+            Opened::File(database) => {
+                let store = SqliteStore::over(database.clone()).map_err(|error| unusable(error.into()))?;
+                Arc::new(Near::new(store, near_cache_bytes))
+            }
+            Opened::Redis(store) => Arc::new(store.clone()),
+            Opened::Postgres(database) => {
+                let store = PostgresStore::over(database.clone()).await;
+                Arc::new(store.map_err(|error| unusable(error.into()))?)
+            }
+        })
+    }
+
+    /// The accounts, whose changes end the sessions among `sessions`, wherever those live.
+    ///
+    /// # Errors
+    ///
+    /// If the tables cannot be made.
+    pub async fn accounts(&self, sessions: &Sessions, hasher: Hasher) -> Result<Accounts, EngineError> {
+        let opened = self.accounts.as_ref().unwrap_or(&self.store);
+        let engine = match opened {
+            Opened::File(database) => Engine::from(database.clone()),
+            Opened::Postgres(database) => Engine::from(database.clone()),
+            Opened::Redis(_) => return Err(self.error(ACCOUNTS, "accounts", opened, NO_ACCOUNTS.into())),
+        };
+        let accounts = Accounts::open(engine, hasher)
+            .await
+            .map_err(|error: AccountsUnusable| self.error(ACCOUNTS, "accounts", opened, error.into()))?;
+        Ok(match self.accounts {
+            None => accounts,
+            Some(_) => accounts.apart_from(sessions.clone()),
+        })
+    }
+
+    /// The file beside which the control socket is: the one of the accounts, else the one of the sessions.
+    #[must_use]
+    pub fn file(&self) -> Option<&sqlite::Database> {
+        self.files().next()
+    }
+
+    fn files(&self) -> impl Iterator<Item = &sqlite::Database> {
+        self.accounts.iter().chain([&self.store]).filter_map(|opened| match opened {
+            Opened::File(database) => Some(database),
+            Opened::Redis(_) | Opened::Postgres(_) => None,
+        })
+    }
+
+    /// Takes no more writes into files, and waits for those under way. Blocks.
+    pub fn close(&self) {
+        self.files().for_each(sqlite::Database::close);
+    }
+
+    fn error(
+        &self,
+        keeps: &'static str,
+        option: &'static str,
+        opened: &Opened,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    ) -> EngineError {
+        EngineError { keeps, option, place: opened.place(), source }
+    }
+}
+
+impl Opened {
+    /// For messages, without a password.
+    fn place(&self) -> String {
+        match self {
+            Self::File(database) => database.path().display().to_string(),
+            Self::Redis(store) => store.address().to_owned(),
+            Self::Postgres(database) => database.address().to_owned(),
+        }
+    }
+}
+
+async fn open(place: &Place, keeps: &'static str, option: &'static str) -> Result<Opened, EngineError> {
+    let unusable = |source: Box<dyn std::error::Error + Send + Sync>| EngineError {
+        keeps,
+        option,
+        place: place.to_string(),
+        source,
+    };
+    match place {
+        Place::File(path) => {
+            let database = sqlite::Database::open(path).map_err(|error| unusable(error.into()))?;
+            Ok(Opened::File(database))
+        }
+        Place::Postgres(address) => {
+            let database = postgres::Database::connect(address.expose()).await;
+            Ok(Opened::Postgres(database.map_err(|error| unusable(error.into()))?))
+        }
+        Place::Redis(address) => {
+            let store = RedisStore::connect(address.expose()).await;
+            Ok(Opened::Redis(store.map_err(|error| unusable(error.into()))?))
+        }
+    }
+}
+
+/// Whether both are one: of files also where the paths differ in writing.
+fn is_same(one: &Place, other: &Place) -> bool {
+    let real = |place: &Place| place.file().and_then(|file| file.canonicalize().ok());
+    one == other || real(one).is_some_and(|one| real(other).is_some_and(|other| one == other))
+}
