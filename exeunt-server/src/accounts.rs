@@ -5,6 +5,7 @@
 //! where they live in another store, by a note of that transaction that every node works off.
 
 mod backend;
+pub mod copy;
 mod endings;
 mod error;
 mod events;

@@ -5,6 +5,7 @@
 mod password;
 mod run;
 mod show;
+mod store;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ use exeunt::SessionId;
 
 pub use self::run::main;
 use crate::config::{Options, Place};
+use crate::copy::Only;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -83,6 +85,13 @@ Examples:
         #[command(subcommand)]
         command: SessionCommand,
     },
+    /// Copies, backs up, and prepares where sessions and accounts live.
+    Store {
+        #[command(flatten)]
+        output: Output,
+        #[command(subcommand)]
+        command: StoreCommand,
+    },
     /// Looks the store over: integrity, permissions, settings, versions, counts.
     #[command(after_help = "\
 Exits with 0 if all is well, with 1 if it found a problem, with 5 if the store could not be used.
@@ -93,6 +102,53 @@ Examples:
     Check {
         #[command(flatten)]
         output: Output,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum StoreCommand {
+    /// Copies live sessions and accounts to another place, and logs nobody out.
+    ///
+    /// FROM and TO are files or URLs, as for --store. A server may work on FROM, none on TO. It is safe to repeat: each
+    /// time it copies what changed. Once FROM's servers are stopped, the last pass with --final also removes from TO what
+    /// ended in FROM since; only then may servers start on TO.
+    #[command(after_help = "\
+A password in a URL can be seen in the list of processes while the copy is under way.
+
+Examples:
+  exeunt store copy exeunt.db postgres://exeunt@db.example.org/exeunt
+  systemctl stop exeunt
+  exeunt store copy exeunt.db postgres://exeunt@db.example.org/exeunt --final")]
+    Copy {
+        /// Where they are.
+        #[arg(value_name = "FROM", value_parser = Place::parser())]
+        from: Place,
+        /// Where they are to be.
+        #[arg(value_name = "TO", value_parser = Place::parser())]
+        to: Place,
+        /// Copies one of both alone. Redis keeps no accounts.
+        #[arg(long, value_name = "sessions|accounts")]
+        only: Option<Only>,
+        /// The last pass: no server works on FROM any more. Removes from TO what ended since.
+        #[arg(long = "final")]
+        last: bool,
+    },
+    /// Writes a copy of a SQLite store into a new file, while a server works on it or not.
+    #[command(after_help = "\
+To restore: stop the server, put the file in the place of the store, remove FILE-wal and FILE-shm beside it, and, before a
+server starts on it, end the sessions, among which are some that ended since: exeunt session end-all
+
+Examples:
+  exeunt store backup /backup/exeunt.db --store /var/lib/exeunt/exeunt.db")]
+    Backup {
+        /// The new file. It is never overwritten.
+        file: PathBuf,
+    },
+    /// Prints the SQL that makes the tables in PostgreSQL, for a role that may not make them.
+    Schema {
+        /// That of one of both alone.
+        #[arg(long, value_name = "sessions|accounts")]
+        only: Option<Only>,
     },
 }
 
@@ -222,6 +278,8 @@ mod tests {
             "account add alice --password-stdin",
             "session list",
             "session end DNqrr2AAAAE",
+            "store backup b.db",
+            "store copy a.db b.db --only sessions --final",
             "check",
         ] {
             let flags = " --store s --accounts a --config c";

@@ -38,10 +38,10 @@ pub(crate) fn words<const N: usize>(words: [&str; N]) -> Vec<OsString> {
 }
 
 /// A command of a Debian package, wherever it lies; an error names the package.
-pub(crate) fn installed(command: &str, package: &str, folders: &[&str]) -> Result<PathBuf> {
+pub(crate) fn installed(command: &str, package: &str, folders: &[PathBuf]) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path);
-    let found = folders.iter().map(PathBuf::from).chain(on_path).map(|folder| folder.join(command));
+    let found = folders.iter().cloned().chain(on_path).map(|folder| folder.join(command));
     found.into_iter().find(|file| file.is_file()).with_context(|| {
         format!("`{command}` is not installed: run `cargo xtask test`, or `apt-get install {package}`")
     })

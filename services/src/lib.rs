@@ -17,6 +17,7 @@ mod sentinel;
 #[cfg(test)]
 mod tests;
 
+pub use self::certificate::Certificate;
 pub use self::cluster::Cluster;
 pub use self::pgbouncer::PgBouncer;
 pub use self::postgres::Postgres;

@@ -88,7 +88,7 @@ impl PgBouncer {
     /// If it does not start.
     pub fn restart(&mut self) -> Result<()> {
         self.process = None;
-        let pgbouncer = installed("pgbouncer", "pgbouncer", &["/usr/sbin"])?;
+        let pgbouncer = installed("pgbouncer", "pgbouncer", &["/usr/sbin".into()])?;
         let command = [pgbouncer.into_os_string(), self.folder.path().join("pgbouncer.ini").into_os_string()];
         let process = Process::start(USER, &command, &self.folder, "")?;
         process.wait_until(|| self.psql("postgres", "SELECT 1").is_ok())?;

@@ -12,12 +12,8 @@ use crate::port::Port;
 use crate::process::{Folder, Process};
 
 pub(crate) const USER: &str = "postgres";
-const BIN: &[&str] = &[
-    "/usr/lib/postgresql/18/bin",
-    "/usr/lib/postgresql/17/bin",
-    "/usr/lib/postgresql/16/bin",
-    "/usr/lib/postgresql/15/bin",
-];
+/// Debian keeps the servers' commands in a folder for each version, off the path.
+const VERSIONS: &str = "/usr/lib/postgresql";
 
 /// From loopback everybody is who they say, but for the role `guarded` (see [`Postgres`]).
 const ACCESS: &str = "host all guarded 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n\
@@ -58,7 +54,7 @@ impl Postgres {
     /// As of [`Postgres::start`].
     pub fn start_tls(settings: &[&str]) -> Result<Self> {
         let folder = Folder::new(USER)?;
-        let certificate = Certificate::write(&folder)?;
+        let certificate = Certificate::new()?.write(&folder)?;
         let mut all = vec!["ssl=on".to_owned()];
         all.push(format!("ssl_cert_file={}", certificate.chain.display()));
         all.push(format!("ssl_key_file={}", certificate.key.display()));
@@ -67,7 +63,7 @@ impl Postgres {
     }
 
     fn start_in(folder: Folder, settings: Vec<String>, authority: Option<PathBuf>) -> Result<Self> {
-        let initdb = installed("initdb", "postgresql", BIN)?;
+        let initdb = command("initdb")?;
         let mut command = as_user(USER);
         command.push(initdb.into_os_string());
         command.extend(words(["--username", USER, "--auth", "trust", "--encoding", "UTF8", "--locale", "C"]));
@@ -155,7 +151,7 @@ impl Postgres {
     pub fn restart(&mut self) -> Result<()> {
         self.process = None;
         let data = self.folder.path().join("data");
-        let mut command = vec![installed("postgres", "postgresql", BIN)?.into_os_string()];
+        let mut command = vec![self::command("postgres")?.into_os_string()];
         command.extend(words(["-D"]));
         command.push(data.into_os_string());
         let port = self.port().to_string();
@@ -201,6 +197,16 @@ impl Postgres {
             None => Ok(()),
         }
     }
+}
+
+/// A command of the newest version that is there.
+fn command(name: &str) -> Result<PathBuf> {
+    let mut versions: Vec<_> = std::fs::read_dir(VERSIONS).into_iter().flatten().flatten().collect();
+    let number =
+        |entry: &std::fs::DirEntry| entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
+    versions.sort_by_key(|entry| std::cmp::Reverse(number(entry)));
+    let folders: Vec<_> = versions.iter().map(|entry| entry.path().join("bin")).collect();
+    installed(name, "postgresql", &folders)
 }
 
 pub(crate) fn psql(url: &str, sql: &str) -> Result<String> {

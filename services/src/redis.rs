@@ -51,7 +51,7 @@ impl Redis {
     /// As of [`Redis::start`].
     pub fn start_tls(settings: &[&str]) -> Result<Self> {
         let folder = Folder::new(USER)?;
-        let certificate = Certificate::write(&folder)?;
+        let certificate = Certificate::new()?.write(&folder)?;
         let port = Port::free()?;
         let mut all = vec![format!("tls-port {}", port.number()), "tls-auth-clients no".to_owned()];
         for (name, file) in [

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::dependencies::{Graph, Policy};
 use crate::steps::{Steps, cargo, run as run_command};
-use crate::{test, tidy};
+use crate::{deploy, test, tidy};
 
 /// Runs every check and prints what each took.
 pub(crate) fn run(root: &Path) -> Result<()> {
@@ -25,6 +25,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         run_command(cargo(root).args(lints).args(["--", "--deny", "warnings"]))
     })?;
     steps.step("tests", || test::run(root))?;
+    steps.step("deploy", || deploy::run(root))?;
     steps.step("docs", || {
         let docs = ["doc", "--workspace", "--no-deps", "--all-features", "--locked"];
         run_command(cargo(root).args(docs).env("RUSTDOCFLAGS", "--deny warnings"))

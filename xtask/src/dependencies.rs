@@ -2,7 +2,7 @@
 //!
 //! Must never pass a package about which it knows nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -34,6 +34,8 @@ struct Package {
 #[derive(Debug)]
 pub(crate) struct Policy {
     licences: BTreeSet<String>,
+    /// What single crates may have besides.
+    exceptions: BTreeMap<String, BTreeSet<String>>,
     refused: BTreeSet<String>,
 }
 
@@ -51,10 +53,21 @@ impl Policy {
         let names = |entries: &Vec<toml::Value>| -> Option<BTreeSet<String>> {
             entries.iter().map(|entry| Some(entry.as_str()?.to_owned())).collect()
         };
+        let exceptions = list("licenses", "exceptions").into_iter().flatten().map(|exception| {
+            let crate_name = exception.get("crate")?.as_str()?.to_owned();
+            Some((crate_name, names(exception.get("allow")?.as_array()?)?))
+        });
+        let exceptions: Option<_> = exceptions.collect();
         Ok(Self {
+            exceptions: exceptions.context("deny.toml: an exception has a `crate` and what to `allow`")?,
             licences: names(licences).context("deny.toml: [licenses] allow is a list of texts")?,
             refused: names(refused).context("deny.toml: [bans] deny is a list of texts")?,
         })
+    }
+
+    /// The licences that one crate may have.
+    fn of(&self, name: &str) -> BTreeSet<String> {
+        self.licences.iter().chain(self.exceptions.get(name).into_iter().flatten()).cloned().collect()
     }
 }
 
@@ -107,7 +120,7 @@ impl Graph {
         let mut wrong = Vec::new();
         for package in &self.packages {
             let licence = package.licence.as_deref().unwrap_or_default();
-            if !licence::is_allowed(licence, &policy.licences) {
+            if !licence::is_allowed(licence, &policy.of(&package.name)) {
                 wrong.push(format!("{package}: licence {licence:?} is not allowed by deny.toml"));
             }
             if policy.refused.contains(&package.name) {
@@ -174,7 +187,8 @@ fn number(version: &str) -> Result<[u64; 3]> {
 mod tests {
     use super::*;
 
-    const POLICY: &str = "[licenses]\nallow = [\"MIT\"]\n[bans]\ndeny = [\"openssl\"]\n";
+    const POLICY: &str = "[licenses]\nallow = [\"MIT\"]\nexceptions = [{ crate = \"other\", allow = [\"ISC\"] }]\n\
+                          [bans]\ndeny = [\"openssl\"]\n";
 
     fn check(change: impl Fn(&mut Value)) -> Result<()> {
         let mut dependency = serde_json::json!({
@@ -194,8 +208,14 @@ mod tests {
     #[test]
     fn a_dependency_is_refused_for_its_licence_source_name_or_rust_version() {
         check(|_| ()).unwrap();
+        check(|package| {
+            package["name"] = serde_json::json!("other");
+            package["license"] = serde_json::json!("ISC");
+        })
+        .unwrap();
         for (key, value, said) in [
             ("license", serde_json::json!("GPL-3.0-only"), "licence"),
+            ("license", serde_json::json!("ISC"), "licence"),
             ("license", Value::Null, "licence"),
             ("name", serde_json::json!("openssl"), "refused"),
             ("source", serde_json::json!("git+https://example.org/thing"), "crates.io"),
@@ -212,6 +232,7 @@ mod tests {
         assert!(Policy::parse("").is_err());
         assert!(Policy::parse("[licenses]\nallow = [\"MIT\"]\n").is_err());
         assert!(Policy::parse(&POLICY.replace("\"MIT\"", "1")).is_err());
+        assert!(Policy::parse(&POLICY.replace("crate =", "crates =")).is_err());
     }
 
     #[test]

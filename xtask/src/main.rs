@@ -1,11 +1,13 @@
-//! One way to do each thing: `cargo xtask test | ci | tidy | bench`.
+//! One way to do each thing: `cargo xtask test | ci | tidy | services | bench`.
 //!
 //! Must never pass because a tool was missing: what cannot be checked is a failure.
 
 mod bench;
 mod ci;
 mod dependencies;
+mod deploy;
 mod licence;
+mod services;
 mod steps;
 mod test;
 mod tidy;
@@ -26,6 +28,8 @@ enum Task {
     Ci,
     /// Checks what compilers do not: the arrows between modules, the words, the table of requirements.
     Tidy,
+    /// Starts one of each server on free loopback ports, until Ctrl-C or the end of standard input.
+    Services,
     /// Measures speed and memory, and writes the tables of bench/README.md.
     #[command(disable_help_flag = true)]
     Bench {
@@ -52,6 +56,7 @@ fn run(task: &Task) -> Result<()> {
         Task::Test => test::run(&root),
         Task::Ci => ci::run(&root),
         Task::Tidy => tidy::run(&root),
+        Task::Services => services::run(),
         Task::Bench { arguments } => bench::run(&root, arguments),
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! Must never skip a test because a tool is missing: it is installed, or the run stops and names it.
 
-use std::ffi::OsStr;
-use std::path::Path;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::steps::{cargo, run as run_command};
 
@@ -18,9 +19,28 @@ pub(crate) struct Need {
     pub(crate) why: &'static str,
 }
 
+/// Where commands lie that need not be on the path. One part may be `*`.
+const BESIDE_THE_PATH: &[&str] = &["/usr/sbin", "/usr/lib/postgresql/*/bin"];
+
 /// What the tests call. The Rust toolchain and its linker are there, or this program would not run.
-const FOR_TESTS: &[Need] =
-    &[Need { command: "curl", package: "curl", why: "the README's transcript is run as it stands there" }];
+pub(crate) const FOR_TESTS: &[Need] = &[
+    Need { command: "curl", package: "curl", why: "the README's transcript is run as it stands there" },
+    Need {
+        command: "redis-server",
+        package: "redis-server",
+        why: "the stores are tested against real servers",
+    },
+    Need { command: "redis-cli", package: "redis-tools", why: "tests look at what a store wrote" },
+    Need { command: "initdb", package: "postgresql", why: "the stores are tested against real servers" },
+    Need { command: "psql", package: "postgresql-client", why: "tests look at what a store wrote" },
+    Need {
+        command: "pgbouncer",
+        package: "pgbouncer",
+        why: "the store on PostgreSQL works through a pooler",
+    },
+    Need { command: "systemd-analyze", package: "systemd", why: "it checks deploy/exeunt.service" },
+    Need { command: "nginx", package: "nginx-light", why: "it checks deploy/nginx.conf" },
+];
 
 /// Installs what the tests need, then runs them, doctests included.
 pub(crate) fn run(root: &Path) -> Result<()> {
@@ -37,13 +57,39 @@ pub(crate) fn provide(needs: &[Need]) -> Result<()> {
     }
     if can_install(&path)? {
         println!("    installing {}", packages(&absent).join(" "));
-        run_command(apt().arg("update"))?;
-        run_command(apt().args(["install", "--yes", "--no-install-recommends"]).args(packages(&absent)))?;
+        install(&packages(&absent))?;
     }
     match missing(needs, &path) {
         absent if absent.is_empty() => Ok(()),
         absent => bail!("{}", advice(&absent)),
     }
+}
+
+/// What packages call to start the service that they bring.
+const STARTERS: &[&str] = &["invoke-rc.d", "deb-systemd-invoke"];
+
+/// Installs packages, and starts none of their services: we start servers of our own.
+fn install(packages: &[&str]) -> Result<()> {
+    let starts_nothing = tempfile::tempdir().context("a folder for what starts nothing")?;
+    let mut apt = apt();
+    apt.arg("--option").arg(path_of_dpkg(starts_nothing.path())?);
+    run_command(self::apt().arg("update"))?;
+    run_command(apt.args(["install", "--yes", "--no-install-recommends"]).args(packages))
+}
+
+/// Puts commands that do nothing before those that start services, for the packages' own scripts alone.
+///
+/// A `policy-rc.d` would say the same to the whole machine, and stay if this were stopped half-way.
+fn path_of_dpkg(folder: &Path) -> Result<OsString> {
+    for starter in STARTERS {
+        let file = folder.join(starter);
+        std::fs::write(&file, "#!/bin/sh\nexit 0\n")?;
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755))?;
+    }
+    let mut path = OsString::from("DPkg::Path=");
+    path.push(folder);
+    path.push(":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    Ok(path)
 }
 
 fn apt() -> Command {
@@ -53,7 +99,25 @@ fn apt() -> Command {
 }
 
 fn missing(needs: &[Need], path: &OsStr) -> Vec<Need> {
-    needs.iter().filter(|need| !is_on(path, need.command)).copied().collect()
+    needs.iter().filter(|need| find(need.command, path, BESIDE_THE_PATH).is_none()).copied().collect()
+}
+
+/// Where a command lies that was provided.
+pub(crate) fn found(command: &str) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    find(command, &path, BESIDE_THE_PATH).with_context(|| format!("`{command}` is not here"))
+}
+
+fn find(command: &str, path: &OsStr, beside: &[&str]) -> Option<PathBuf> {
+    let folders = std::env::split_paths(path).chain(beside.iter().flat_map(|pattern| expand(pattern)));
+    folders.map(|folder| folder.join(command)).find(|file| file.is_file())
+}
+
+/// The folders that a pattern with at most one `*` stands for.
+fn expand(pattern: &str) -> Vec<PathBuf> {
+    let Some((before, after)) = pattern.split_once("/*") else { return vec![pattern.into()] };
+    let entries = std::fs::read_dir(before).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path().join(after.trim_start_matches('/'))).collect()
 }
 
 fn is_on(path: &OsStr, command: &str) -> bool {
@@ -110,5 +174,27 @@ mod tests {
     fn nothing_is_found_on_an_empty_path() {
         assert_eq!(missing(NEEDS, OsStr::new("")).len(), 2);
         assert!(!can_install(OsStr::new("")).unwrap());
+    }
+
+    #[test]
+    fn a_command_may_lie_in_a_folder_named_by_its_version() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("17/bin")).unwrap();
+        std::fs::write(folder.path().join("17/bin/initdb"), "").unwrap();
+        let pattern = format!("{}/*/bin", folder.path().display());
+        let find = |command: &str| find(command, OsStr::new(""), &["/nowhere", &pattern]);
+        assert_eq!(find("initdb").unwrap(), folder.path().join("17/bin/initdb"));
+        assert!(find("psql").is_none());
+    }
+
+    #[test]
+    fn what_would_start_a_service_of_a_package_does_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = path_of_dpkg(folder.path()).unwrap().into_string().unwrap();
+        assert!(path.starts_with(&format!("DPkg::Path={}:", folder.path().display())), "{path}");
+        for starter in STARTERS {
+            let status = Command::new(folder.path().join(starter)).args(["redis-server", "start"]).status();
+            assert!(status.unwrap().success());
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::backend::{Backend, Change, ENDINGS, Ending, Login, NewAccount};
 use super::{Account, AccountError};
 
 /// The steps that make the tables, in order. A step that was released is never edited.
-const STEPS: &[&str] =
+pub(super) const STEPS: &[&str] =
     &[include_str!("../../migrations/1_accounts.sql"), include_str!("../../migrations/2_endings.sql")];
 
 /// Accounts in a SQLite file.

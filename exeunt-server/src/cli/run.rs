@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use exeunt::Sessions;
 
-use super::{AccountCommand, Cli, SessionCommand, Top, password, show};
+use super::{AccountCommand, Cli, SessionCommand, Top, password, show, store};
 use crate::accounts::{AccountError, Hasher};
 use crate::admin::{Admin, Code, Command, Failure, Reply};
 use crate::config::{self, Config, ConfigError, Options, Place};
@@ -42,7 +42,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let json = match &cli.command {
-        Top::Account { output, .. } | Top::Session { output, .. } | Top::Check { output } => output.json,
+        Top::Account { output, .. }
+        | Top::Session { output, .. }
+        | Top::Store { output, .. }
+        | Top::Check { output } => output.json,
         Top::Serve(_) | Top::Config => false,
     };
     match run(cli, json) {
@@ -82,19 +85,27 @@ fn run(cli: Cli, json: bool) -> anyhow::Result<u8> {
             }
             return print(&config::print(&set)).map(|()| 0);
         }
+        Top::Store { command, .. } => {
+            let config = || Ok(Config::load(file, flags)?);
+            let done = one_thread()?.block_on(store::run(command, config, json))?;
+            return print(&if json { format!("{}\n", done.json) } else { done.text }).map(|()| 0);
+        }
         Top::Account { command, .. } => account(command)?,
         Top::Session { command, .. } => session(command),
         Top::Check { .. } => Command::Check,
     };
     let config = Config::load(file, flags)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let reply = runtime.context("starting the runtime")?.block_on(ask(&config, command))?;
+    let reply = one_thread()?.block_on(ask(&config, command))?;
     let sound = !matches!(&reply, Reply::Check { check } if !check.ok);
     match json {
         true => print(&format!("{}\n", serde_json::to_string(&reply)?))?,
         false => print(&show::text(&reply))?,
     }
     Ok(if sound { 0 } else { Code::Failed.exit_code() })
+}
+
+fn one_thread() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")
 }
 
 fn account(command: AccountCommand) -> Result<Command, Failure> {

@@ -5,6 +5,7 @@
 mod common;
 mod crash;
 mod main_job;
+mod moved;
 mod nodes;
 mod outages;
 mod pages;

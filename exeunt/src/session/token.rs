@@ -145,9 +145,24 @@ fn after(latest: &AtomicU64, wanted: u64) -> u64 {
     given
 }
 
+impl SessionId {
+    fn text<R>(self, told: impl FnOnce(&str) -> R) -> R {
+        let mut text = [0; ID_TEXT];
+        let written = URL_SAFE_NO_PAD.encode_slice(self.to_bytes(), &mut text);
+        debug_assert_eq!(written, Ok(ID_TEXT));
+        told(std::str::from_utf8(&text).expect("base64url is ASCII"))
+    }
+
+    /// Writes it behind `text`, as `Display` does.
+    #[cfg(feature = "redis")]
+    pub(crate) fn push_to(self, text: &mut String) {
+        self.text(|id| text.push_str(id));
+    }
+}
+
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&URL_SAFE_NO_PAD.encode(self.to_bytes()))
+        self.text(|text| f.pad(text))
     }
 }
 

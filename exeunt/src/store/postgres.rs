@@ -86,7 +86,8 @@ impl PostgresStore {
     }
 }
 
-const COMPONENT: &str = "sessions";
+/// What the table of migrations calls the tables of sessions.
+pub const COMPONENT: &str = "sessions";
 
 const RENEW: &str = "UPDATE exeunt_sessions SET verifier = $1, previous = verifier,
         authenticated_at = GREATEST(authenticated_at, $2), seen_at = GREATEST(seen_at, $2),

@@ -16,6 +16,12 @@
 //! everywhere" misses. A name without a session is left alone while it is younger than 10 minutes: it may be a login on
 //! its way. The second entry is for an index that was lost, or ended by somebody else, between the two.
 //!
+//! What reads is sent as if it wrote (`GETEX`, a write of nothing in scripts), since replicas refuse that: one that was
+//! a primary a moment ago cannot answer. A user with less than all rights needs, on the keys of the prefix: `evalsha`,
+//! `eval`, `get`, `getex`, `getdel`, `getrange`, `set`, `setrange`, `del`, `sadd`, `srem`, `scard`, `smembers`, `pttl`,
+//! `pexpireat`; and `info`, `time`, `role`, `scan`, `wait`, `config|get` (asked for, not insisted on), `cluster|slots`,
+//! `cluster|info`, `asking`.
+//!
 //! Whether a session has expired is decided from its record with the caller's `now`. What Redis is told of its expiry
 //! is an hour later and only frees space.
 
@@ -43,7 +49,7 @@ use redis::Value;
 
 pub use self::error::ConnectError;
 use self::error::Fault;
-use self::link::{Link, Twice};
+use self::link::{Link, READ, Twice};
 use self::node::answer;
 use self::packed::{instant_bytes, unpack};
 use self::url::{Config, Mode};
@@ -59,7 +65,21 @@ const LAST_MS: i64 = (1 << 53) - 1;
 /// Records asked for at once in a walk.
 const PAGE: usize = 500;
 
-/// Sessions in Redis or Valkey. Cheap to clone.
+/// Sessions in Redis 6.2 or later, or Valkey. Cheap to clone.
+///
+/// A server that is silent is asked anew, over new connections, without a restart of ours: it serves as soon as it is
+/// back. After a failover the sentinels, or the other members of the cluster, say who is primary; an old primary is not
+/// read from.
+///
+/// ```no_run
+/// use exeunt::store::redis::RedisStore;
+///
+/// # async fn connected() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = RedisStore::connect("redis://anna:secret@127.0.0.1:6379/0?deadline=500ms").await?;
+/// let sessions = exeunt::Sessions::new(store);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct RedisStore(Arc<Inner>);
 
@@ -73,6 +93,23 @@ struct Inner {
 
 impl RedisStore {
     /// Connects, and looks whether the servers are set up to keep the promises.
+    ///
+    /// The address says everything: `redis://`, or `rediss://` for TLS (`valkey://`, `valkeys://`), then
+    /// `user:password@host:6379/0`, of which all but the host can be left out; a password is percent-encoded. With
+    /// `redis+sentinel://` the hosts are sentinels (port 26379), with `redis+cluster://` members of a cluster. After
+    /// `?` can stand:
+    ///
+    /// | | |
+    /// | --- | --- |
+    /// | `node=h2:26379` | a further sentinel or member; may be repeated |
+    /// | `master=mymaster` | which primary the sentinels are asked for |
+    /// | `sentinel_user`, `sentinel_password` | who we are to the sentinels |
+    /// | `prefix=exeunt:` | what all keys begin with: 1 to 64 bytes, no braces |
+    /// | `deadline=1s` | how long an operation may take, 50ms to 10s; of a walk or purge, each step of it |
+    /// | `wait_replicas=0` | how many replicas must have an end before it is acknowledged, 0 to 9 |
+    /// | `ca=/path.pem` | the authorities that may sign certificates, in place of the machine's |
+    ///
+    /// Must be called within a Tokio runtime, and used within that one.
     ///
     /// # Errors
     ///
@@ -121,7 +158,12 @@ impl RedisStore {
 
 impl Inner {
     fn session(&self, id: &SessionId) -> String {
-        format!("{}s:{id}", self.link.config.prefix)
+        let prefix = &self.link.config.prefix;
+        let mut key = String::with_capacity(prefix.len() + 13);
+        key.push_str(prefix);
+        key.push_str("s:");
+        id.push_to(&mut key);
+        key
     }
 }
 
@@ -147,7 +189,9 @@ impl Store for RedisStore {
     async fn load(&self, id: &SessionId, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         let Self(inner) = self;
         let (key, until) = (inner.session(id), inner.link.until());
-        let value = inner.link.ask(&key, redis::cmd("GET").arg(&key), Twice::Harmless, until).await?;
+        let mut read = redis::Cmd::with_capacity(2, READ.len() + key.len());
+        read.arg(READ).arg(&key);
+        let value = inner.link.ask(&key, &read, Twice::Harmless, until).await?;
         let Some(value) = answer::<Option<Vec<u8>>>(value)? else { return Ok(None) };
         let record = unpack(*id, &value)?;
         Ok(record.is_live(now).then(|| Arc::new(record)))
@@ -186,7 +230,8 @@ impl Store for RedisStore {
         Ok(match said {
             Value::Int(1) => Saved::At(next),
             Value::Int(2) => Saved::Stale,
-            _ => Saved::Gone,
+            Value::Int(0) => Saved::Gone,
+            _ => return Err(Fault::Form("the script that saves answered something unheard of").into()),
         })
     }
 
@@ -320,7 +365,7 @@ impl Store for RedisStore {
     async fn ping(&self) -> Result<(), StoreError> {
         let link = &self.0.link;
         for node in link.all_primaries(link.until()).await? {
-            node.ask(&redis::cmd("PING"), link.until()).await?;
+            node.still_primary(link.until()).await?;
         }
         Ok(())
     }

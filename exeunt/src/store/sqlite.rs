@@ -3,6 +3,7 @@
 //! Must never insert a session other than in `create`: each other step is one guarded statement, and the number of rows
 //! it changed is its answer.
 
+mod beside;
 mod database;
 mod row;
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 pub use rusqlite;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+pub use self::beside::Beside;
 pub use self::database::{Database, DatabaseError, OpenError, Tx};
 use super::{Announce, Created, Purged, Saved, Store, StoreError, Watcher, async_trait};
 use crate::session::{Data, Record, SessionId, Timestamp, UserId, Verifier};

@@ -43,6 +43,34 @@ async fn a_user_without_the_rights_is_told_which() {
     assert!(matches!(&error, ConnectError::Setup { reason, .. } if reason.contains("info")), "{error:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rights_that_are_named_suffice() {
+    let server = Redis::start(&[]).unwrap();
+    let _replica = server.start_replica().unwrap();
+    let rights = "evalsha eval get getex getdel getrange set setrange del sadd srem scard smembers pttl pexpireat info \
+                  time role scan wait";
+    let rights = rights.split_whitespace().map(|right| format!("+{right}"));
+    let rule: Vec<_> = ["acl", "setuser", "anna", "on", ">pw", "~exeunt:*", "-@all"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(rights)
+        .collect();
+    server.cli(&rule.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+    for options in ["", "?wait_replicas=1&deadline=5s"] {
+        let store = connected(&format!("redis://anna:pw@127.0.0.1:{}{options}", server.port())).await;
+        let live = created(&store, 1).await;
+        assert_serves(&store, &live).await;
+        assert!(store.destroy(&live.id()).await.unwrap());
+        let again = created(&store, 1).await;
+        assert_eq!(
+            store.create(&record(1, now()), 1).await.unwrap(),
+            Created::Yes { ended: vec![again.id()] }
+        );
+        assert_eq!(store.destroy_all(&user(1), None).await.unwrap().len(), 1);
+        store.check().await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_certificate_counts_only_if_somebody_trusted_signed_it() {
     let server = Redis::start_tls(&[]).unwrap();

@@ -131,6 +131,14 @@ async fn redis_frees_sessions_an_hour_late_and_indexes_a_day_after_the_last_of_t
     let touched = store.load(&live.id(), now()).await.unwrap().unwrap();
     assert!(touched.expires_at() > live.expires_at());
     assert_eq!(freed(&key), ms(touched.expires_at(), 60));
+    assert_eq!(
+        store
+            .save(&live.id(), live.verifier(), 0, &Data::from_json("{\"a\":1}").unwrap(), now())
+            .await
+            .unwrap(),
+        exeunt::store::Saved::At(1)
+    );
+    assert_eq!(freed(&key), ms(touched.expires_at(), 60));
     // A shorter session takes nothing from a longer one's index.
     let long = freed("exeunt:u:1");
     let mut parts = record(1, now()).into_parts();
@@ -152,4 +160,40 @@ async fn one_node_at_a_time_purges() {
     server.cli(&["del", "exeunt:purge"]).unwrap();
     let live = created(&one, 1).await;
     assert_eq!(other.purge(None, 10, over.plus(MINUTE)).await.unwrap().ended, [live.id()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_touched_while_a_purge_looks_at_it_stays() {
+    // R60
+    let server = Redis::start(&[]).unwrap();
+    let (slow, gate) = behind(&server).await;
+    let store = connected(&server.url()).await;
+    let live = created(&store, 1).await;
+    let over = live.expires_at();
+    let mut held = gate.hold("GETEX");
+    let purging = tokio::spawn(async move { slow.purge(None, 10, over).await });
+    held.reached().await;
+    let mut last = gate.hold("EVALSHA");
+    held.go_on();
+    last.reached().await;
+    assert!(store.touch(&live.id(), live.verifier(), now(), over.plus(MINUTE)).await.unwrap());
+    last.go_on();
+    assert_eq!(purging.await.unwrap().unwrap().ended, []);
+    assert!(store.load(&live.id(), over).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_nothing_is_asked_again_when_its_connection_is_cut() {
+    let server = Redis::start(&[]).unwrap();
+    let (store, gate) = behind(&server).await;
+    let live = created(&store, 1).await;
+    for answered in [false, true] {
+        gate.cut(0, answered);
+        assert!(lives(&store, &live).await);
+        gate.cut(0, answered);
+        assert_eq!(store.list(&user(1), now()).await.unwrap().len(), 1);
+        // What was, or was not, done cannot be told apart, so nobody says "there was none".
+        gate.cut(0, answered);
+        assert!(store.destroy(&record(1, now()).id()).await.is_err());
+    }
 }

@@ -34,7 +34,7 @@ const LAYERS: &[&[&str]] = &[
     &["accounts", "config", "html", "proxy"],
     &["engines"],
     &["admin", "site"],
-    &["control", "telemetry"],
+    &["backup", "control", "copy", "telemetry"],
     &["error"],
     &["api", "pages"],
     &["app"],

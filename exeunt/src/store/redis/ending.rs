@@ -20,14 +20,14 @@ impl Link {
         if self.config.wait_replicas == 0 {
             return answer(self.ask(key, &take, Twice::Never, until).await?);
         }
-        answer(self.on_primary(key, Step::Replicated(Some(&take)), Twice::Never, until).await?)
+        answer(self.on_primary(key, Step::Replicated(Some(&take)), None, Twice::Never, until).await?)
     }
 
     /// Waits until the replicas know what became of a session that is over already.
     pub(super) async fn confirm_end(&self, key: &str, until: Instant) -> Result<(), Fault> {
         match self.config.wait_replicas {
             0 => Ok(()),
-            _ => self.on_primary(key, Step::Replicated(None), Twice::Never, until).await.map(drop),
+            _ => self.on_primary(key, Step::Replicated(None), None, Twice::Never, until).await.map(drop),
         }
     }
 

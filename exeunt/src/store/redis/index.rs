@@ -40,8 +40,7 @@ impl Inner {
 
     pub(super) async fn members(&self, user: &UserId, until: Instant) -> Result<Vec<SessionId>, Fault> {
         let index = self.index(user);
-        let mut command = redis::cmd("SMEMBERS");
-        ids(self.link.ask(&index, command.arg(&index), Twice::Harmless, until).await?)
+        ids(self.link.run(&scripts::MEMBERS, &index, &[], Twice::Harmless, until).await?)
     }
 
     /// Takes ids out of an index. That it fails leaves names without sessions, which whoever lists them takes out.

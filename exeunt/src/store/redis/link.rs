@@ -11,12 +11,15 @@ use tokio::time::Instant;
 use super::error::{ConnectError, Fault, Redirect};
 use super::find;
 use super::map::Map;
-use super::node::{Node, Role, answer};
+use super::node::{Node, Open, Role, answer};
 use super::scripts::Lua;
 use super::url::{Config, Host, Mode};
 
 /// How often a step goes to another server than it was first sent to.
 const REDIRECTS: usize = 4;
+/// `GETEX` without more is a `GET` that counts as a write: a server that was made a replica, or has lost its replicas and
+/// may then not write (`min-replicas-to-write`), refuses it instead of reading out what ended elsewhere.
+pub(super) const READ: &str = "GETEX";
 /// Values asked for at once.
 const AT_ONCE: usize = 500;
 
@@ -77,7 +80,22 @@ impl Link {
         twice: Twice,
         until: Instant,
     ) -> Result<Value, Fault> {
-        self.on_primary(key, Step::Command(command), twice, until).await
+        let failed = match self.at_hand(key) {
+            Some(open) => match open.ask(command, until).await {
+                Ok(done) => return Ok(done),
+                Err(fault) => Some(fault),
+            },
+            None => None,
+        };
+        // Apart, so that the common case makes a small future: each request has one.
+        Box::pin(self.on_primary(key, Step::Command(command), failed, twice, until)).await
+    }
+
+    /// The open connection to the server that has the key, as far as is known.
+    fn at_hand(&self, key: &str) -> Option<Arc<Open>> {
+        let map = self.known_map()?;
+        let host = map.host(key).ok()?;
+        lock(&self.primaries).get(host)?.opened()
     }
 
     /// Runs a script on a key.
@@ -123,7 +141,7 @@ impl Link {
         let mut by_host = HashMap::<&Host, (Pipeline, Vec<usize>)>::new();
         for (place, key) in keys.iter().enumerate() {
             let (pipeline, places) = by_host.entry(map.host(key)?).or_default();
-            pipeline.cmd("GET").arg(key);
+            pipeline.cmd(READ).arg(key);
             places.push(place);
         }
         let mut values = vec![None; keys.len()];
@@ -145,30 +163,26 @@ impl Link {
     ) -> Result<Vec<Option<Vec<u8>>>, Fault> {
         let mut values = Vec::with_capacity(keys.len());
         for key in keys {
-            let mut get = redis::cmd("GET");
+            let mut get = redis::cmd(READ);
             values.push(answer(self.ask(key, get.arg(key), Twice::Harmless, until).await?)?);
         }
         Ok(values)
     }
 
-    /// Does something on the server that has the key, on another if that says so.
+    /// Does something on the server that has the key, on another if that says so. `failed`: how it went the first time.
     pub(super) async fn on_primary(
         &self,
         key: &str,
         step: Step<'_>,
+        mut failed: Option<Fault>,
         twice: Twice,
         until: Instant,
     ) -> Result<Value, Fault> {
         let (mut asking, mut again) = (None, true);
         for _ in 0..REDIRECTS {
-            let node = match asking.clone() {
-                Some(host) => self.primary(&host),
-                None => self.primary(self.map(until).await?.host(key)?),
-            };
-            let done = match (step, asking.take().is_some()) {
-                (Step::Command(command), false) => node.ask(command, until).await,
-                (Step::Command(command), true) => ask_once_there(&node, command, until).await,
-                (Step::Replicated(take), _) => self.replicated_on(&node, key, take, until).await,
+            let done = match (failed.take(), asking.take()) {
+                (Some(fault), _) => Err(fault),
+                (None, asking) => self.attempt(key, step, asking, until).await,
             };
             let fault = match done {
                 Ok(done) => return Ok(done),
@@ -190,6 +204,24 @@ impl Link {
         }
         let what = "the servers send each other's keys round in a circle".to_owned();
         Err(Fault::NoPrimary { what, source: None })
+    }
+
+    async fn attempt(
+        &self,
+        key: &str,
+        step: Step<'_>,
+        asking: Option<Host>,
+        until: Instant,
+    ) -> Result<Value, Fault> {
+        let node = match &asking {
+            Some(host) => self.primary(host),
+            None => self.primary(self.map(until).await?.host(key)?),
+        };
+        match (step, asking) {
+            (Step::Command(command), None) => node.ask(command, until).await,
+            (Step::Command(command), Some(_)) => ask_once_there(&node, command, until).await,
+            (Step::Replicated(take), _) => self.replicated_on(&node, key, take, until).await,
+        }
     }
 
     /// Every server that has keys.

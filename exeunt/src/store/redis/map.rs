@@ -32,6 +32,10 @@ impl Map {
     }
 
     pub(super) fn host(&self, key: &str) -> Result<&Host, Fault> {
+        // Outside of a cluster there are no slots to count out.
+        if let ([(0, u16::MAX, only)], true) = (&*self.ranges, self.moved.is_empty()) {
+            return Ok(only);
+        }
         let slot = slot(key);
         let in_range = || self.ranges.iter().find(|(first, last, _)| (*first..=*last).contains(&slot));
         let host = self.moved.get(&slot).or_else(|| in_range().map(|(_, _, host)| host));

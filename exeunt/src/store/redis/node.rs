@@ -31,14 +31,14 @@ pub(super) struct Node {
     pub(super) host: Host,
     role: Role,
     config: Arc<Config>,
-    open: Mutex<Option<Open>>,
+    open: Mutex<Option<Arc<Open>>>,
     // One attempt at a time, and whoever waits meanwhile shares what comes of it.
     connecting: tokio::sync::Mutex<()>,
     /// Connections for one step at a time, since `WAIT` holds up whatever else uses its connection.
-    spare: Mutex<Vec<Open>>,
+    spare: Mutex<Vec<Arc<Open>>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Open {
     host: Host,
     connection: MultiplexedConnection,
@@ -63,8 +63,21 @@ impl Node {
         open.within(until, commands.query_async(&mut connection)).await
     }
 
+    /// Whether it is still the primary that it was when the connection was made.
+    pub(super) async fn still_primary(&self, until: Instant) -> Result<(), Fault> {
+        let open = self.open(until).await?;
+        let Value::Array(role) = open.ask(&redis::cmd("ROLE"), until).await? else {
+            return Err(Fault::Form("ROLE has another form than is known"));
+        };
+        if matches!(role.first(), Some(Value::BulkString(name)) if name == b"master") {
+            return Ok(());
+        }
+        self.close();
+        Err(Fault::NoPrimary { what: format!("{} is no primary any more", self.host), source: None })
+    }
+
     /// The connection, made anew if need be.
-    pub(super) async fn open(&self, until: Instant) -> Result<Open, Fault> {
+    pub(super) async fn open(&self, until: Instant) -> Result<Arc<Open>, Fault> {
         if let Some(open) = self.opened() {
             return Ok(open);
         }
@@ -74,14 +87,14 @@ impl Node {
                 return Ok(open);
             }
             let open = self.connect(until).await?;
-            *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some(open.clone());
+            *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&open));
             Ok(open)
         };
         timeout_at(until, attempt).await.unwrap_or_else(|_| Err(self.is_silent().into()))
     }
 
     /// The connection, if there is one.
-    pub(super) fn opened(&self) -> Option<Open> {
+    pub(super) fn opened(&self) -> Option<Arc<Open>> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.as_ref().filter(|open| open.alive.load(Ordering::SeqCst)).cloned()
     }
@@ -96,7 +109,7 @@ impl Node {
 
     /// A connection that nobody else uses meanwhile. Whoever gives up leaves it to fall: an answer that is still to come
     /// must not be another's.
-    pub(super) async fn take_spare(&self, until: Instant) -> Result<Open, Fault> {
+    pub(super) async fn take_spare(&self, until: Instant) -> Result<Arc<Open>, Fault> {
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
         match spare.filter(|open| open.alive.load(Ordering::SeqCst)) {
             Some(open) => Ok(open),
@@ -104,13 +117,13 @@ impl Node {
         }
     }
 
-    pub(super) fn give_back(&self, open: Open) {
+    pub(super) fn give_back(&self, open: Arc<Open>) {
         if open.alive.load(Ordering::SeqCst) {
             self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(open);
         }
     }
 
-    async fn connect(&self, until: Instant) -> Result<Open, ConnectError> {
+    async fn connect(&self, until: Instant) -> Result<Arc<Open>, ConnectError> {
         let connecting = async {
             let alive = Arc::new(AtomicBool::new(true));
             let open = match self.client().await {
@@ -128,8 +141,7 @@ impl Node {
                     tracing::warn!(server = %self.host, "{problem}");
                 }
             }
-            let open = Open { host: self.host.clone(), connection, alive };
-            Ok(open)
+            Ok(Arc::new(Open { host: self.host.clone(), connection, alive }))
         };
         timeout_at(self.patience(until), connecting).await.unwrap_or_else(|_| Err(self.is_silent()))
     }
@@ -194,11 +206,11 @@ impl Open {
         until: Instant,
         asked: impl Future<Output = Result<T, RedisError>>,
     ) -> Result<T, Fault> {
-        let address = self.host.clone();
+        let address = || self.host.clone();
         match timeout_at(until, asked).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(source)) => {
-                let fault = Fault::Said { address, source };
+                let fault = Fault::Said { address: address(), source };
                 if fault.ends_the_connection() {
                     self.close();
                 }
@@ -206,7 +218,7 @@ impl Open {
             }
             Err(_) => {
                 self.close();
-                Err(Fault::Late { address })
+                Err(Fault::Late { address: address() })
             }
         }
     }

@@ -40,7 +40,8 @@ fn command(name: &str, script: &str, key: &str, values: &[&[u8]]) -> Cmd {
 /// Compares and adds as numbers: Lua compares texts as the locale of the server would sort them. Both halves of an
 /// instant are exact in Lua's numbers, and all of it in milliseconds.
 ///
-/// `live` gives the fixed part of a value that is live and under that verifier, or nothing; `later` the later of two
+/// `live` gives the fixed part of a value that is live and under that verifier, or nothing. Writing nothing at its start
+/// changes nothing and makes no key, but a replica refuses it: it must not say "gone" of what it does not have. `later` the later of two
 /// instants; `until_ms` the instant one hour after another, in milliseconds; `texts` where the user and what follows begin.
 const COMMON: &str = r"
 local function earlier(a, b)
@@ -55,6 +56,7 @@ local function until_ms(instant)
   return string.format('%.0f', math.min(ms, 9007199254740991))
 end
 local function live(key, verifier, now)
+  redis.call('SETRANGE', key, 0, '')
   local head = redis.call('GETRANGE', key, 0, 69)
   if head == '' then return nil end
   if string.byte(head) ~= 1 then return redis.error_reply('NEWERFORM a newer exeunt wrote this session') end
@@ -92,6 +94,10 @@ return {}
 ",
     )
 });
+
+/// All ids in an index. Taking out what is not in it changes nothing, but a replica refuses it.
+pub(super) static MEMBERS: LazyLock<Lua> =
+    LazyLock::new(|| Lua::new("redis.call('SREM', KEYS[1], '') return redis.call('SMEMBERS', KEYS[1])"));
 
 /// `verifier, now, expires`: 1, or 0 if there is no such session.
 pub(super) static TOUCH: LazyLock<Lua> = LazyLock::new(|| {
@@ -150,10 +156,10 @@ return 1
 pub(super) static PURGE: LazyLock<Lua> = LazyLock::new(|| {
     Lua::new(
         r"
-local value = redis.call('GET', KEYS[1])
-if not value then return false end
 local head = live(KEYS[1], nil, ARGV[1])
 if head then return false end
+local value = redis.call('GET', KEYS[1])
+if not value then return false end
 redis.call('DEL', KEYS[1])
 return value
 ",

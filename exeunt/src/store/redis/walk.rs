@@ -83,6 +83,8 @@ async fn scan(link: &Link, after: Option<&SessionId>) -> Result<VecDeque<Session
             let ids = keys.iter().filter_map(|key| id(key, &prefix));
             found.extend(ids.filter(|id| after.is_none_or(|after| id > after)));
             if next == "0" {
+                // Nothing refuses a scan: what was looked at must have been a primary to the end.
+                node.still_primary(link.until()).await?;
                 break;
             }
             cursor = next;

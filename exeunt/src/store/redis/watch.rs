@@ -5,8 +5,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use redis::Value;
-
+use super::error::Fault;
 use super::link::Link;
 use super::url::Mode;
 
@@ -36,19 +35,12 @@ async fn look(link: &Weak<Link>) -> bool {
     }
     for node in link.all_primaries(link.until()).await.unwrap_or_default() {
         // One that answers nothing at all loses its connection by the asking.
-        if let Some(open) = node.opened()
-            && let Ok(role) = open.ask(&redis::cmd("ROLE"), link.until()).await
-            && !is_primary(&role)
+        if node.opened().is_some()
+            && let Err(fault @ Fault::NoPrimary { .. }) = node.still_primary(link.until()).await
         {
-            tracing::warn!(server = %node.host, "is no primary any more");
-            node.close();
+            tracing::warn!("{fault}");
             link.forget();
         }
     }
     true
-}
-
-fn is_primary(role: &Value) -> bool {
-    let Value::Array(role) = role else { return false };
-    matches!(role.first(), Some(Value::BulkString(name)) if name == b"master")
 }

@@ -19,6 +19,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::error::{DatabaseError, OpenError};
+pub(super) use self::open::{recognised, unowned_reader};
 use self::readers::Readers;
 pub use self::writer::Tx;
 use self::writer::{Ask, Job, Shared, Workers};

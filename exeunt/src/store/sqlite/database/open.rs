@@ -141,6 +141,24 @@ pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
     connect(path, FOREIGN_LOCK_READING, "PRAGMA query_only = ON; PRAGMA cache_size = -16384;")
 }
 
+/// A connection that cannot write, to a file that another process may own. It makes no file.
+pub(in super::super) fn unowned_reader(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let prepare = || {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(FOREIGN_LOCK)?;
+        connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
+        Ok(connection)
+    };
+    prepare().map_err(|error| OpenError::sqlite(path, error))
+}
+
+/// Whether the file is marked as ours.
+pub(in super::super) fn recognised(connection: &Connection, path: &Path) -> Result<bool, OpenError> {
+    let id = connection.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0));
+    Ok(id.map_err(|error| OpenError::sqlite(path, error))? == APPLICATION_ID)
+}
+
 fn connect(path: &Path, wait: Duration, more: &str) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let prepare = || {
