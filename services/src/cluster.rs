@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 
 use crate::process::wait_for;
-use crate::redis::Redis;
+use crate::redis::{Redis, has_all_of};
 
 const PRIMARIES: usize = 3;
 const SLOTS: usize = 16_384;
@@ -161,7 +161,7 @@ impl Cluster {
                     return Ok(false);
                 }
                 let replication = node.cli(&["info", "replication"])?;
-                if replication.contains("role:slave") && !replication.contains("master_link_status:up") {
+                if replication.contains("role:slave") && !self.has_followed(node, &replication)? {
                     return Ok(false);
                 }
                 views.push(served(&node.cli(&["cluster", "nodes"])?));
@@ -169,6 +169,15 @@ impl Cluster {
             let first = views.first().context("a node is up")?;
             Ok(views.iter().all(|view| view == first))
         })
+    }
+
+    /// Whether a replica has all that its primary has.
+    fn has_followed(&self, replica: &Redis, replication: &str) -> Result<bool> {
+        let port = replication.lines().find_map(|line| line.strip_prefix("master_port:"));
+        let port: u16 = port.unwrap_or_default().trim().parse().unwrap_or(0);
+        let primary = self.nodes.iter().find(|node| node.port() == port);
+        let up = replication.contains("master_link_status:up");
+        Ok(up && primary.is_some_and(Redis::is_started) && has_all_of(replica, primary.context("it is up")?)?)
     }
 
     fn index_of(&self, key: &str) -> Result<usize> {

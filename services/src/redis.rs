@@ -252,3 +252,16 @@ impl Redis {
         run(cli.args(["-e", "-h", "127.0.0.1", "-p", &port]).args(command))
     }
 }
+
+/// Whether a replica has all that its primary has written. A link that is up says less: for up to a second after it came
+/// up, the primary holds back what was written since.
+pub(crate) fn has_all_of(replica: &Redis, primary: &Redis) -> Result<bool> {
+    let written = offset(primary, "master_repl_offset:")?;
+    Ok(offset(replica, "slave_repl_offset:")? >= written)
+}
+
+fn offset(redis: &Redis, name: &str) -> Result<u64> {
+    let info = redis.cli(&["info", "replication"])?;
+    let line = info.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap_or("0").trim().parse().context("an offset is a number")
+}

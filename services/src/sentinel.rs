@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, bail};
 
 use crate::process::wait_for;
-use crate::redis::Redis;
+use crate::redis::{Redis, has_all_of};
 
 const MASTER: &str = "mymaster";
 const SENTINELS: usize = 3;
@@ -179,7 +179,7 @@ impl Sentinel {
             let answer = replica.cli(&["info", "replication"])?;
             let follows = answer.contains(&format!("master_port:{}\r", primary.port()))
                 && answer.contains("master_link_status:up");
-            if !follows || !is_primary(primary)? {
+            if !follows || !is_primary(primary)? || !has_all_of(replica, primary)? {
                 return Ok(false);
             }
             for sentinel in &self.sentinels {

@@ -395,12 +395,13 @@ fn a_failover_in_a_cluster_loses_no_session_and_revives_none() {
     let file = folder.path().join("accounts.db");
     let place = Place::with_alice_on(&format!("{}&wait_replicas=1", cluster.url()), file.to_str());
     let server = place.serve();
-    // On every node some, and each node's replica has what was before its last logout.
+    // On every node some.
     let tokens: Vec<String> = (0..24).map(|_| server.login()).collect();
     let (live, over) = tokens.split_at(12);
     for token in over {
         assert_eq!(server.call("DELETE", "/api/auth/logout", token).body, "Logout successful");
     }
+    cluster.wait_until_ok().unwrap();
     cluster.kill_primary_of("any").unwrap();
     for token in live {
         wait_until_back_within(FAILED_OVER_WITHIN, &server, token);
