@@ -44,6 +44,8 @@ impl Walks {
     /// Keeps the rest for whoever goes on after `last`.
     pub(super) fn keep(&self, last: SessionId, rest: VecDeque<SessionId>) {
         let mut walks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of two that stand at the same place the later one knows more: other nodes, and creates whose answer was lost.
+        walks.retain(|walk| walk.last != last);
         if walks.len() == KEPT {
             walks.remove(0);
         }
@@ -127,6 +129,10 @@ mod tests {
         walks.created(id(11));
         assert_eq!(walks.take(&id(2)), None);
         assert_eq!(walks.take(&id(3)), Some([5, 7, 9, 11].map(id).into()));
+        assert_eq!(walks.take(&id(3)), None);
+        walks.keep(id(3), [id(5)].into());
+        walks.keep(id(3), [id(5), id(6)].into());
+        assert_eq!(walks.take(&id(3)), Some([5, 6].map(id).into()));
         assert_eq!(walks.take(&id(3)), None);
         for number in 0..10 {
             walks.keep(id(number), VecDeque::new());
