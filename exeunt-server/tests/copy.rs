@@ -523,6 +523,11 @@ fn the_command_prints_counts_and_what_to_do_next() {
     assert!(text.starts_with("done: ") && text.contains("exeunt session end-all"), "{text}");
     let refused = exeunt(folder.path(), &["store", "backup", "c.db", "--store", "b.db", "--json"]);
     assert_eq!(refused.status.code(), Some(4), "{refused:?}");
+    // Names that SQLite itself would take for URLs, of another file.
+    std::fs::copy(folder.path().join("b.db"), folder.path().join("file:e.db")).unwrap();
+    let said = exeunt(folder.path(), &["store", "backup", "file:d.db?mode=ro", "--store", "file:e.db"]);
+    assert!(said.status.success(), "{said:?}");
+    assert!(std::fs::metadata(folder.path().join("file:d.db?mode=ro")).unwrap().len() > 0);
     let usage = exeunt(folder.path(), &["store", "copy", "a.db", "mysql://u:hush@h/d"]);
     assert_eq!(usage.status.code(), Some(2), "{usage:?}");
     assert!(!String::from_utf8_lossy(&usage.stderr).contains("hush"), "{usage:?}");
