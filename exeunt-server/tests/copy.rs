@@ -330,6 +330,22 @@ async fn where_all_accounts_were_removed_their_numbers_are_still_not_given_again
 }
 
 #[tokio::test]
+async fn a_number_that_no_sequence_gave_is_not_given_again_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (Engine::Postgres.fresh(&folder), Engine::Postgres.fresh(&folder));
+    Open::on(&from).await.close();
+    let sql = format!(
+        "INSERT INTO {}.exeunt_accounts (id, name, folded, password, admin, created_at)
+         VALUES (7, 'anna', 'anna', 'phc', FALSE, 0)",
+        to_schema(&from)
+    );
+    postgres().psql("postgres", &sql).unwrap();
+    once(Order { only: Some(Only::Accounts), ..order(&from, &to) }).await.unwrap();
+    let there = Open::on(&to).await;
+    assert_eq!(there.accounts().add("bert", "x", false, there.sessions.now()).await.unwrap().id, 8);
+}
+
+#[tokio::test]
 async fn redis_keeps_no_accounts_and_that_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let (file, redis) = (Engine::File.fresh(&folder), Engine::Redis.fresh(&folder));
