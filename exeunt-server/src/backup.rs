@@ -61,6 +61,10 @@ fn write(source: &Beside, file: &Path) -> Result<u64, Failure> {
 }
 
 fn vacuum(source: &Beside, file: &Path) -> Result<(), Failure> {
+    // SQLite takes a name that begins with `file:` for a URL, and an absolute path for what it is.
+    let absolute = std::path::absolute(file)
+        .map_err(|error| Failure::new(Code::Failed, format!("{}: {error}", file.display())))?;
+    let file = absolute.as_path();
     let Some(name) = file.to_str() else {
         return Err(Failure::new(Code::Usage, format!("{} is not UTF-8", file.display())));
     };

@@ -26,7 +26,8 @@ Exit codes:
   5  the store, or the server that owns it, could not be used or did not answer
 
 While a server owns the file of accounts or sessions, commands go through its control socket (<file>.sock), and say that
-something is done only when the server has said so. Without a server, or where there is no file, they do it themselves.
+something is done only when the server has said so. Without a server, or where there is no file, they do it themselves,
+and no log tells of it.
 If an account was changed and its sessions could not be ended yet (5), they end as soon as their store answers a server.";
 
 /// Login and logout as a ready-made server: on one SQLite file, or on Redis and PostgreSQL.
@@ -137,6 +138,7 @@ Examples:
     #[command(after_help = "\
 To restore: stop the server, put the file in the place of the store, remove FILE-wal and FILE-shm beside it, and, before a
 server starts on it, end the sessions, among which are some that ended since: exeunt session end-all
+All of it belongs to the server's user: do this as that user, or give it back with chown.
 
 Examples:
   exeunt store backup /backup/exeunt.db --store /var/lib/exeunt/exeunt.db")]

@@ -4,7 +4,7 @@
 
 mod report;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use exeunt::store::Store;
@@ -183,8 +183,33 @@ async fn open(place: &Place, keeps: &'static str, option: &'static str) -> Resul
     }
 }
 
-/// Whether both are one: of files also where the paths differ in writing.
+/// Whether both are one: of files also where the paths differ in writing, and where none is there yet.
 fn is_same(one: &Place, other: &Place) -> bool {
-    let real = |place: &Place| place.file().and_then(|file| file.canonicalize().ok());
     one == other || real(one).is_some_and(|one| real(other).is_some_and(|other| one == other))
+}
+
+/// The path of a file, or of one to be, with links followed.
+fn real(place: &Place) -> Option<PathBuf> {
+    let file = place.file()?;
+    let to_be = || {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some(folder.canonicalize().ok()?.join(file.file_name()?))
+    };
+    file.canonicalize().ok().or_else(to_be)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_not_there_yet_is_one_however_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| Place::File(folder.path().join(name));
+        assert!(is_same(&place("a.db"), &place("./a.db")));
+        assert!(!is_same(&place("a.db"), &place("b.db")));
+        std::fs::write(folder.path().join("a.db"), "").unwrap();
+        std::os::unix::fs::symlink("a.db", folder.path().join("b.db")).unwrap();
+        assert!(is_same(&place("a.db"), &place("b.db")));
+    }
 }

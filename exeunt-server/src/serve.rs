@@ -76,7 +76,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let accounts = engines.accounts(&sessions, Hasher::new()?).await?;
     // Before anybody can come in with a session that a change of an account was to end.
     accounts
-        .work_off()
+        .work_off(&sessions)
         .await
         .context("ending the sessions of accounts that were changed before this start")?;
     let tasks =

@@ -330,6 +330,22 @@ async fn where_all_accounts_were_removed_their_numbers_are_still_not_given_again
 }
 
 #[tokio::test]
+async fn a_number_that_no_sequence_gave_is_not_given_again_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (Engine::Postgres.fresh(&folder), Engine::Postgres.fresh(&folder));
+    Open::on(&from).await.close();
+    let sql = format!(
+        "INSERT INTO {}.exeunt_accounts (id, name, folded, password, admin, created_at)
+         VALUES (7, 'anna', 'anna', 'phc', FALSE, 0)",
+        to_schema(&from)
+    );
+    postgres().psql("postgres", &sql).unwrap();
+    once(Order { only: Some(Only::Accounts), ..order(&from, &to) }).await.unwrap();
+    let there = Open::on(&to).await;
+    assert_eq!(there.accounts().add("bert", "x", false, there.sessions.now()).await.unwrap().id, 8);
+}
+
+#[tokio::test]
 async fn redis_keeps_no_accounts_and_that_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let (file, redis) = (Engine::File.fresh(&folder), Engine::Redis.fresh(&folder));
@@ -523,6 +539,11 @@ fn the_command_prints_counts_and_what_to_do_next() {
     assert!(text.starts_with("done: ") && text.contains("exeunt session end-all"), "{text}");
     let refused = exeunt(folder.path(), &["store", "backup", "c.db", "--store", "b.db", "--json"]);
     assert_eq!(refused.status.code(), Some(4), "{refused:?}");
+    // Names that SQLite itself would take for URLs, of another file.
+    std::fs::copy(folder.path().join("b.db"), folder.path().join("file:e.db")).unwrap();
+    let said = exeunt(folder.path(), &["store", "backup", "file:d.db?mode=ro", "--store", "file:e.db"]);
+    assert!(said.status.success(), "{said:?}");
+    assert!(std::fs::metadata(folder.path().join("file:d.db?mode=ro")).unwrap().len() > 0);
     let usage = exeunt(folder.path(), &["store", "copy", "a.db", "mysql://u:hush@h/d"]);
     assert_eq!(usage.status.code(), Some(2), "{usage:?}");
     assert!(!String::from_utf8_lossy(&usage.stderr).contains("hush"), "{usage:?}");

@@ -64,7 +64,8 @@
 //!   logs in and out. [`RequireSession`] guards whole routers.
 //! - [`AuthRouter`] has the routes ready-made: login, logout, a list of one's sessions, ending them.
 //! - [`Users`] is what the application implements. [`Sessions`] is the service behind it all, without HTTP.
-//! - [`store`] has what can keep sessions: `exeunt::open` for one SQLite file, [`MemoryStore`] for tests.
+//! - [`store`] has what can keep sessions: `exeunt::open` for one SQLite file, `RedisStore`, `PostgresStore`, and
+//!   [`MemoryStore`] for tests.
 //! - [`manual`] has the longer answers: threats, stores, and why each default is what it is.
 //! - `testing` (feature `testing`) gives an application's tests a live session; `store::laws` (feature `laws`) is the
 //!   suite that every store passes.

@@ -53,13 +53,15 @@ fn with_its_secrets(root: &Path, exeunt: &Path, compose: &compose::Compose) -> R
             findings.push(format!("compose.yaml: nobody makes {file}, the secret `{secret}`"));
         }
     }
-    for (service, variables) in compose.nodes() {
+    let image = container::variables(&text(root, "Containerfile")?);
+    for (service, own) in compose.nodes() {
+        let variables = [image.clone(), own].concat();
         findings.extend(understood(exeunt, folder.path(), &service, compose, &variables)?);
     }
     Ok(findings)
 }
 
-/// What `exeunt config` says against the variables of a node.
+/// What `exeunt config` says against the variables of a node: the image's, and its own, which win.
 fn understood(
     exeunt: &Path,
     folder: &Path,
@@ -78,12 +80,17 @@ fn understood(
         config.env(name, file.unwrap_or_else(|| PathBuf::from(value)));
     }
     let output = config.output().context("starting exeunt")?;
-    Ok(match output.status.success() {
-        true => Vec::new(),
-        false => {
-            vec![format!("compose.yaml: {service}: {}", String::from_utf8_lossy(&output.stderr).trim_end())]
-        }
-    })
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Ok(vec![format!("compose.yaml: {service}: {}", said.trim_end())]);
+    }
+    // A variable that wins over the secret would give every node sessions of its own.
+    let printed = String::from_utf8_lossy(&output.stdout);
+    Ok(["store = ", "accounts = "]
+        .into_iter()
+        .filter(|key| !printed.lines().any(|line| line.starts_with(key) && line.contains("://")))
+        .map(|key| format!("compose.yaml: {service}: {key}no server that all nodes share"))
+        .collect())
 }
 
 /// Whether an image names a version, which does not change under us.

@@ -114,7 +114,13 @@ impl Everybody {
             Origin::Engine(Engine::Sqlite(database)) => database.read(from_sqlite).map_err(Cause::from),
             Origin::Engine(Engine::Postgres(database)) => from_postgres(database).await,
         };
-        read.map_err(|source| CopyError::Unusable { place: "FROM", source })
+        let mut read = read.map_err(|source| CopyError::Unusable { place: "FROM", source })?;
+        // A number that is there was given, also where the role may not ask the sequence.
+        if let Some(everybody) = &mut read {
+            let greatest = everybody.accounts.keys().next_back().copied();
+            everybody.highest = everybody.highest.max(greatest.unwrap_or(0));
+        }
+        Ok(read)
     }
 
     /// How many accounts there are.

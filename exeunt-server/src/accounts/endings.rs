@@ -59,13 +59,13 @@ impl Accounts {
     }
 
     /// Ends the sessions that changes before this start left. For a server before it serves: afterwards nobody comes
-    /// in with a session that a change was to end.
+    /// in with a session that a change was to end. Also where sessions and accounts are together now: a note may be of a
+    /// time when they were not, and the sessions may have been copied since.
     ///
     /// # Errors
     ///
     /// If the accounts or the session store did not answer.
-    pub async fn work_off(&self) -> Result<(), AccountError> {
-        let Some(sessions) = &self.apart else { return Ok(()) };
+    pub async fn work_off(&self, sessions: &Sessions) -> Result<(), AccountError> {
         loop {
             let endings = self.backend.endings().await?;
             if endings.is_empty() {

@@ -89,7 +89,10 @@ impl FromStr for Place {
             return Err(PlaceError { what: "it is empty".to_owned() });
         }
         let Some((scheme, _)) = text.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
-            return Ok(Self::File(text.strip_prefix(FILE).unwrap_or(text).into()));
+            return match text.strip_prefix(FILE) {
+                Some(path) => Ok(Self::File(path.into())),
+                None => not_a_url(text).map_or_else(|| Ok(Self::File(text.into())), Err),
+            };
         };
         let address = Address(text.to_owned());
         let scheme = scheme.to_ascii_lowercase();
@@ -102,6 +105,14 @@ impl FromStr for Place {
             Err(PlaceError { what: format!("{scheme}:// is not known") })
         }
     }
+}
+
+/// What starts as a URL of an engine and goes on as none was meant as one: a file of that name would be a store of its own.
+fn not_a_url(text: &str) -> Option<PlaceError> {
+    let (scheme, _) = text.split_once(':')?;
+    let engine = scheme.split('+').next().unwrap_or_default().to_ascii_lowercase();
+    let known = REDIS.contains(&&*engine) || POSTGRES.contains(&&*engine);
+    known.then(|| PlaceError { what: format!("{scheme}: is not followed by //") })
 }
 
 fn is_scheme(text: &str) -> bool {
@@ -275,9 +286,16 @@ mod tests {
 
     #[test]
     fn what_names_no_place_is_refused_with_what_can_be_written() {
-        for text in
-            ["", "mysql://h/d", "sqlite:///a.db", "redis+http://h", "postgres+cluster://h", "http://h"]
-        {
+        for text in [
+            "",
+            "mysql://h/d",
+            "sqlite:///a.db",
+            "redis+http://h",
+            "postgres+cluster://h",
+            "http://h",
+            "redis:h",
+            "Postgres:/h/d",
+        ] {
             let error = text.parse::<Place>().unwrap_err().to_string();
             assert!(error.contains("redis://") && error.contains("postgresql://"), "{error}");
         }
@@ -320,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_file_is_shown_so_that_it_reads_as_the_same_file() {
-        for path in ["exeunt.db", "redis://x", "sqlite:x", "mysql://x"] {
+        for path in ["exeunt.db", "redis://x", "redis:x", "sqlite:x", "mysql://x"] {
             let place = Place::File(path.into());
             assert_eq!(Place::from_str(&place.to_string()).unwrap(), place);
         }

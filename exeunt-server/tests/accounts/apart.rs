@@ -6,6 +6,7 @@ use exeunt::store::sqlite::rusqlite::Connection;
 use exeunt::{Extend, LoggedIn, LoginOptions, Sessions, Users as _};
 use exeunt_server::accounts::{AccountError, Accounts, Cost, Credentials, Hasher};
 use exeunt_server::admin::{Code, Failure};
+use exeunt_server::copy::{Only, Order, copy};
 use exeunt_server::engines::Engines;
 use services::Redis;
 use tempfile::TempDir;
@@ -83,12 +84,12 @@ async fn a_change_whose_sessions_cannot_be_ended_is_done_and_says_what_is_left(k
     assert!(failure.message.starts_with("the account is disabled, but the sessions"), "{}", failure.message);
 
     drop(lock);
-    server.accounts.work_off().await.unwrap();
+    server.accounts.work_off(&server.sessions).await.unwrap();
     assert!(!server.lives(&login).await);
     // It is forgotten: a session from now on is not met by it.
     server.accounts.enable("alice").await.unwrap();
     let later = server.login().await;
-    server.accounts.work_off().await.unwrap();
+    server.accounts.work_off(&server.sessions).await.unwrap();
     assert!(server.lives(&later).await);
 }
 
@@ -108,14 +109,38 @@ async fn nobody_serves_before_what_was_left_is_done(kept: Kept) {
     let (server, login, places, _folder) = with_alice(kept).await;
     let lock = silence(&places);
     assert!(server.accounts.remove("alice").await.is_err());
-    assert!(matches!(server.accounts.work_off().await, Err(AccountError::SessionsLeft { .. })), "silent");
+    assert!(
+        matches!(server.accounts.work_off(&server.sessions).await, Err(AccountError::SessionsLeft { .. })),
+        "silent"
+    );
     drop(lock);
     let Server { accounts, sessions, engines } = server;
     engines.close();
     drop((accounts, sessions, engines));
 
     let server = Server::on(&places).await;
-    server.accounts.work_off().await.unwrap();
+    server.accounts.work_off(&server.sessions).await.unwrap();
+    assert!(!server.lives(&login).await);
+}
+
+#[tokio::test]
+async fn what_was_left_is_done_also_where_sessions_were_moved_to_the_accounts() {
+    // R18
+    let (server, login, places, _folder) = with_alice(Kept::TwoFiles).await;
+    let lock = silence(&places);
+    assert!(server.accounts.set_password("alice", "other").await.is_err());
+    drop(lock);
+    let Server { accounts, sessions, engines } = server;
+    engines.close();
+    drop((accounts, sessions, engines));
+    let together = Places { store: places.accounts.clone().unwrap(), accounts: None };
+    let (from, to) = (places.store.parse().unwrap(), together.store.parse().unwrap());
+    let order = Order { from, to, only: Some(Only::Sessions), last: true };
+    assert_eq!(copy(&order, &|_| ()).await.unwrap().sessions.unwrap().made, 1);
+
+    let server = Server::on(&together).await;
+    assert!(server.lives(&login).await, "it came along");
+    server.accounts.work_off(&server.sessions).await.unwrap();
     assert!(!server.lives(&login).await);
 }
 

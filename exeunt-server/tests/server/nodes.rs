@@ -81,7 +81,7 @@ impl Nodes {
 }
 
 fn logout_on_one_node_holds_on_the_other(kept: Kept) {
-    // R01, R02
+    // R01, R02, R03
     let nodes = Nodes::on(kept);
     let other = nodes.session();
     for round in 0..TIMES {

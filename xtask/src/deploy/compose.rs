@@ -1,5 +1,6 @@
 //! The compose file, against itself and the files that it names.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -99,6 +100,7 @@ impl Compose {
             }
         }
         findings.extend(self.check_stores());
+        findings.extend(self.check_addresses());
         findings
     }
 
@@ -114,6 +116,24 @@ impl Compose {
                 let found = command.windows(2).any(|pair| pair == [flag, value]);
                 if !found {
                     findings.push(format!("compose.yaml: {name}: it has to run with {flag} {value}"));
+                }
+            }
+        }
+        findings
+    }
+
+    /// That nobody else is given an address that a service has for itself.
+    fn check_addresses(&self) -> Vec<String> {
+        let mut findings = Vec::new();
+        for (name, service) in self.services() {
+            for (network, own) in entries(service.get("networks")) {
+                let Ok(address) = text(own, "ipv4_address").parse::<Ipv4Addr>() else { continue };
+                let pools = self.0.pointer(&format!("/networks/{network}/ipam/config"));
+                let mut pools = pools.and_then(Value::as_array).into_iter().flatten();
+                if !pools.any(|pool| is_outside(address, text(pool, "ip_range"))) {
+                    let what =
+                        "could be given to another service that starts before: set an ip_range without it";
+                    findings.push(format!("compose.yaml: {name}: {address} {what}"));
                 }
             }
         }
@@ -150,6 +170,14 @@ impl Compose {
         }
         findings
     }
+}
+
+/// Whether a range such as 10.0.0.128/25 is one, and has not this address in it.
+fn is_outside(address: Ipv4Addr, range: &str) -> bool {
+    let Some((first, bits)) = range.split_once('/') else { return false };
+    let (Ok(first), Ok(bits)) = (first.parse::<Ipv4Addr>(), bits.parse::<u32>()) else { return false };
+    let mask = u32::MAX.checked_shl(32_u32.saturating_sub(bits)).unwrap_or(0);
+    bits <= 32 && (first.to_bits() ^ address.to_bits()) & mask != 0
 }
 
 fn entries(value: Option<&Value>) -> Vec<(&str, &Value)> {
@@ -222,6 +250,8 @@ mod tests {
             ("- always", "- everysec", "--appendfsync always"),
             ("172.30.80.2/32", "172.30.80.0/24", "not nginx's address"),
             ("ipv4_address: 172.30.80.2", "ipv4_address: 172.30.80.3", "not nginx's address"),
+            (", ip_range: 172.30.80.128/25", "", "could be given to another"),
+            ("172.30.80.128/25", "172.30.80.0/25", "could be given to another"),
             ("  node3: *node", "  node4: *node", "node4 gets no requests"),
         ] {
             assert!(OURS.contains(good), "{good}");

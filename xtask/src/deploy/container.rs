@@ -1,6 +1,6 @@
 //! The Containerfile.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::is_pinned;
 
@@ -9,6 +9,8 @@ pub(super) fn check(text: &str, root: &Path) -> Vec<String> {
     let mut findings = Vec::new();
     let mut find = |what: String| findings.push(format!("Containerfile: {what}"));
     let mut stages: Vec<&str> = Vec::new();
+    let mut copied: Vec<PathBuf> = Vec::new();
+    let mut folders: Vec<PathBuf> = Vec::new();
     let (mut user, mut healthcheck) = ("root", "");
     let lines = joined(text);
     for line in &lines {
@@ -32,6 +34,10 @@ pub(super) fn check(text: &str, root: &Path) -> Vec<String> {
                     Some(stage) if !stages.contains(&stage) => find(format!("there is no stage `{stage}`")),
                     Some(_) => (),
                     None => {
+                        copied.extend(
+                            sources.iter().filter_map(|source| root.join(source).canonicalize().ok()),
+                        );
+                        folders.extend(sources.iter().map(PathBuf::from));
                         let absent = sources.iter().filter(|source| !root.join(source).exists());
                         absent.for_each(|source| {
                             find(format!("{instruction} {source}: there is no such file"))
@@ -50,6 +56,9 @@ pub(super) fn check(text: &str, root: &Path) -> Vec<String> {
             _ => (),
         }
     }
+    for link in folders.iter().flat_map(|folder| dangling(root, folder, &copied)) {
+        find(format!("{}: what this link leads to is not copied", link.display()));
+    }
     let name = user.split(':').next().unwrap_or_default();
     if ["", "root", "0"].contains(&name) {
         find(format!("the server runs as {user:?}: the last USER is somebody else than root"));
@@ -58,6 +67,41 @@ pub(super) fn check(text: &str, root: &Path) -> Vec<String> {
         find("no HEALTHCHECK asks /healthz".to_owned());
     }
     findings
+}
+
+/// What the image sets for whoever runs it.
+pub(super) fn variables(text: &str) -> Vec<(String, String)> {
+    let mut variables = Vec::new();
+    for line in joined(text) {
+        match line.split_once(' ') {
+            Some(("FROM", _)) => variables.clear(),
+            Some(("ENV", rest)) => {
+                let pairs = rest.split_whitespace().filter_map(|pair| pair.split_once('='));
+                variables.extend(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            }
+            _ => (),
+        }
+    }
+    variables
+}
+
+/// The links below a folder that lead to nothing in an image which has only what was copied.
+fn dangling(root: &Path, folder: &Path, copied: &[PathBuf]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(root.join(folder)).into_iter().flatten().flatten() {
+        let path = folder.join(entry.file_name());
+        let kind = entry.file_type();
+        if kind.as_ref().is_ok_and(|kind| kind.is_dir()) && entry.file_name() != "target" {
+            found.extend(dangling(root, &path, copied));
+        } else if kind.is_ok_and(|kind| kind.is_symlink()) {
+            let target = root.join(&path).canonicalize().ok();
+            let there = |target: &PathBuf| copied.iter().any(|copied| target.starts_with(copied));
+            if !target.as_ref().is_some_and(there) {
+                found.push(path);
+            }
+        }
+    }
+    found
 }
 
 /// Instructions, each on one line, without comments.
@@ -96,11 +140,19 @@ mod tests {
             ("--from=build --chown", "--from=builder --chown", "no stage `builder`"),
             ("/healthz", "/", "/healthz"),
             ("ENV ", "ENV EXEUNT_PASSWORD=x ", "no secrets"),
+            (" README.md ./", " ./", "exeunt/README.md: what this link leads to"),
         ] {
             assert!(OURS.contains(good), "{good}");
             let found = findings(&OURS.replace(good, bad));
             assert!(found.iter().any(|found| found.contains(said)), "{bad}: {found:?}");
         }
+    }
+
+    #[test]
+    fn the_variables_are_those_of_the_last_stage() {
+        let text = "FROM a\nENV X=1\nFROM b\nENV A=1 B=two\nENV C=3\n";
+        let found = variables(text).into_iter().map(|(name, value)| name + "=" + &value);
+        assert_eq!(found.collect::<Vec<_>>(), ["A=1", "B=two", "C=3"]);
     }
 
     #[test]

@@ -43,7 +43,8 @@ impl Beside {
     ///
     /// [`OpenError`], if there is none, too.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
-        let path = path.as_ref().to_owned();
+        // SQLite takes a name that begins with `file:` for a URL, and an absolute path for what it is.
+        let path = path.as_ref().canonicalize().map_err(|error| OpenError::io(path.as_ref(), error))?;
         let connection = unowned_reader(&path)?;
         if !recognised(&connection, &path)? {
             return Err(OpenError::Foreign { path, what: "it is a SQLite file of another application" });

@@ -187,7 +187,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    pub(super) fn io(path: &Path, source: std::io::Error) -> Self {
+    pub(in super::super) fn io(path: &Path, source: std::io::Error) -> Self {
         use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
         let path = path.to_owned();
         match source.kind() {
