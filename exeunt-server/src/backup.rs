@@ -4,7 +4,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use exeunt::store::sqlite::{Beside, DatabaseError};
 
@@ -50,14 +50,29 @@ fn write(source: &Beside, file: &Path) -> Result<u64, Failure> {
         };
         Failure::new(code, format!("{}: {error}", file.display()))
     };
-    // SQLite writes into an empty file, whose mode stays.
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(failed)?;
-    let written = vacuum(source, file).and_then(|()| sync(file).map_err(failed));
-    if written.is_err() {
-        // It was made a moment ago, by us, and is of no use.
-        let _ = std::fs::remove_file(file);
+    if file.symlink_metadata().is_ok() {
+        return Err(failed(std::io::ErrorKind::AlreadyExists.into()));
     }
-    written
+    // Under another name until it is whole: who is cut off leaves nothing that looks like a backup.
+    let mut part = file.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    // SQLite writes into an empty file, whose mode stays.
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
+    made.map_err(|error| {
+        Failure::new(
+            Code::AlreadyExists,
+            format!("{}: {error}; a backup that was cut off leaves it: remove it", part.display()),
+        )
+    })?;
+    let written = vacuum(source, &part).and_then(|()| {
+        File::open(&part).and_then(|part| part.sync_all()).map_err(failed)?;
+        // Unlike a rename this takes no name that somebody else has by now.
+        std::fs::hard_link(&part, file).map_err(failed)
+    });
+    // It was made by us, and is of no more use.
+    let _ = std::fs::remove_file(&part);
+    written.and_then(|()| sync(file).map_err(failed))
 }
 
 fn vacuum(source: &Beside, file: &Path) -> Result<(), Failure> {

@@ -1,7 +1,8 @@
 //! Moves sessions and accounts to another place without logging anybody out.
 //!
-//! Must never change anything where it copies from, bring a session back into a place that was used since, or say that
-//! what ended is gone before it is.
+//! Must never change anything where it copies from, write into a place that shows that it was used since, or say that
+//! what ended is gone before it is. A place where sessions only ended since shows nothing: that no server works there
+//! before the last pass is the operator's to see to.
 
 mod place;
 mod sessions;
@@ -67,6 +68,9 @@ pub async fn copy(order: &Order, progress: Progress<'_>) -> Result<Copied, Failu
         let (source, target) = (from.sessions().await?, to.sessions().await?);
         // Before anything is written: of a place that was used, all is as it was.
         sessions::check_unused(&source, &target).await?;
+        if order.last {
+            sessions::check_not_emptied(&source, &target).await?;
+        }
         let accounts = accounts(order, &from, &to, &mut copied).await?;
         copied.sessions = Some(sessions::copy(&source, &target, order.last, progress).await?);
         copied.accounts = accounts;

@@ -440,6 +440,18 @@ fn to_schema(place: &Place) -> String {
 }
 
 #[tokio::test]
+async fn a_last_pass_from_where_nothing_is_removes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (wrong, to) = (Engine::File.fresh(&folder), Engine::Redis.fresh(&folder));
+    Open::on(&wrong).await.close();
+    let server = Open::on(&to).await;
+    let token = server.log_in("anna").await;
+    let last = Order { last: true, only: Some(Only::Sessions), ..order(&wrong, &to) };
+    is_refused(last, Code::Failed, "is it the right database or prefix").await;
+    assert!(server.knows(&token).await);
+}
+
+#[tokio::test]
 async fn a_backup_of_a_file_at_work_is_whole_private_and_never_overwrites() {
     let folder = tempfile::tempdir().unwrap();
     let place = Engine::File.fresh(&folder);
@@ -452,6 +464,12 @@ async fn a_backup_of_a_file_at_work_is_whole_private_and_never_overwrites() {
     assert_eq!((metadata.len(), metadata.permissions().mode() & 0o777), (bytes, 0o600));
     assert_eq!(backup(&place, &file).unwrap_err().code, Code::AlreadyExists);
     assert_eq!(std::fs::metadata(&file).unwrap().len(), bytes);
+    // What an earlier one that was cut off left is nothing to go on with, and nothing to take for a backup.
+    std::fs::write(folder.path().join("other.db.part"), "half").unwrap();
+    assert!(backup(&place, &folder.path().join("other.db")).unwrap_err().message.contains("other.db.part"));
+    let left: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.contains(&"backup.db.part".into()) && !left.contains(&"other.db".into()), "{left:?}");
     // It ends after the backup, and before it is restored.
     server.sessions.logout(&token).await.unwrap();
     server.close();

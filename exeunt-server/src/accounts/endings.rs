@@ -108,12 +108,16 @@ impl Accounts {
         let endings = self.backend.endings().await?;
         let counted = |ending: &Ending| (ending.id, found.get(&ending.id).copied().unwrap_or(0) + 1);
         *found = endings.iter().map(counted).collect();
+        let mut failed = None;
         for ending in &endings {
             if found.get(&ending.id).is_some_and(|&times| times > FOUND_BEFORE) {
-                let ended = self.end_and_forget(sessions, &ending.user, ending.id).await?;
-                events::worked_off(ending, ended);
+                // One that fails does not hold up the others.
+                match self.end_and_forget(sessions, &ending.user, ending.id).await {
+                    Ok(ended) => events::worked_off(ending, ended),
+                    Err(error) => failed = failed.or(Some(error)),
+                }
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), |error| Err(error.into()))
     }
 }

@@ -62,6 +62,17 @@ pub(super) async fn check_unused(from: &Source, to: &Arc<dyn Store>) -> Result<(
     Ok(())
 }
 
+/// Refuses to make a place empty: most likely another database was named than the one that was meant.
+pub(super) async fn check_not_emptied(from: &Source, to: &Arc<dyn Store>) -> Result<(), Failure> {
+    let mut both = Both::new(from, to);
+    if both.from.peek().await?.is_some() || both.to.peek().await?.is_none() {
+        return Ok(());
+    }
+    let message = "FROM has no session at all, and TO has some, so nothing was done: is it the right database or \
+                   prefix? If all have ended there, run `exeunt session end-all` on TO instead";
+    Err(Failure::new(Code::Failed, message))
+}
+
 fn is_newer(one: &Record, other: &Record) -> bool {
     one.seen_at() > other.seen_at()
         || one.authenticated_at() > other.authenticated_at()
