@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn an_image_is_pinned_by_a_version_or_a_digest() {
         for (image, pinned) in [
-            ("docker.io/library/redis:7.4.2", true),
+            ("docker.io/library/redis:7.4.6", true),
             ("debian:12.11-slim", true),
             ("localhost:5000/exeunt@sha256:00", true),
             ("redis", false),

@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(findings(OURS, NGINX), [""; 0]);
         assert_eq!(Compose::parse(OURS).unwrap().nodes().len(), 3);
         for (good, bad, said) in [
-            ("redis:7.4.2", "redis:latest", "not pinned"),
+            ("redis:7.4.6", "redis:latest", "not pinned"),
             ("postgres: { condition", "postgre: { condition", "`postgre`, which is no service"),
             ("[\"redis:/data\"]", "[\"data:/data\"]", "`data` is not among the volumes"),
             ("[\"redis:/data\"]", "[]", "nobody uses `redis` of the volumes"),
