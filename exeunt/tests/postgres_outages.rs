@@ -45,6 +45,38 @@ async fn connected(url: &str, further: &str) -> PostgresStore {
     PostgresStore::connect(&url).await.expect("the server answers")
 }
 
+/// R02: nobody is told "there was none" of an end that is on this server alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_retry_of_a_logout_that_no_standby_confirmed_waits_for_them_too() {
+    let server = Postgres::start(&[]).expect("it starts");
+    let store = connected(&server.new_database().expect("it answers"), "").await;
+    let live = record(1);
+    assert_eq!(store.create(&live, 100).await.expect("it serves"), Created::Yes { ended: vec![] });
+    let names = |names: &str| {
+        server
+            .psql("postgres", &format!("ALTER SYSTEM SET synchronous_standby_names = '{names}'"))
+            .expect("it answers");
+        server.psql("postgres", "SELECT pg_reload_conf()").expect("it answers");
+        while server.psql("postgres", "SHOW synchronous_standby_names").expect("it answers").trim() != names {
+        }
+    };
+    names("far_away");
+    store.destroy(&live.id()).await.expect_err("no standby has it");
+    // Those that wait are over, and what they did is seen from now on.
+    server.cut_connections().expect("it answers");
+    let mut found = store.load(&live.id(), NOW).await;
+    while !matches!(found, Ok(None)) {
+        found = store.load(&live.id(), NOW).await;
+    }
+    store.destroy(&live.id()).await.expect_err("no standby has it still");
+    store.destroy_all(live.user(), None).await.expect_err("no standby has it still");
+    names("");
+    server.cut_connections().expect("it answers");
+    let _ = store.ping().await;
+    assert!(!store.destroy(&live.id()).await.expect("nothing is waited for"));
+    assert_eq!(store.destroy_all(live.user(), None).await.expect("nothing is waited for"), []);
+}
+
 /// With as many connections as it may have, all of them used.
 async fn warm(store: &PostgresStore) {
     let all = (0..POOL).map(|_| {

@@ -333,10 +333,10 @@ impl Sessions {
     pub async fn end(&self, user: &UserId, session: &SessionId) -> Result<bool, Error> {
         let found = self.0.store.load(session, self.now()).await?;
         // One that is not found is destroyed all the same: it may be the retry of an end that could not be confirmed.
-        if found.is_some_and(|record| record.user() != user) {
+        if found.as_ref().is_some_and(|record| record.user() != user) {
             return Ok(false);
         }
-        let ended = self.0.store.destroy(session).await?;
+        let ended = self.0.store.destroy(session).await? && found.is_some();
         if ended {
             events::ended(user, &[*session], "owner");
         }
@@ -453,7 +453,7 @@ impl Sessions {
     }
 
     async fn watch_clock_for(&self, pause: Duration) {
-        for _ in 0..pause.as_secs() {
+        for _ in 0..pause.as_secs().max(1) {
             tokio::time::sleep(Duration::from_secs(1)).await;
             self.housekeeping().watch(&*self.0.clock);
         }
@@ -918,6 +918,17 @@ mod tests {
         assert!(house.resume(&login.token).await.is_some());
         assert!(house.sessions.end(&UserId::from(1), &id).await.unwrap());
         assert!(!house.sessions.end(&UserId::from(1), &id).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn an_expired_session_is_nobodys_to_end() {
+        // R17: it is destroyed all the same, but nobody may be told that somebody else's was ended.
+        for user in [2, 1] {
+            let house = house();
+            let login = house.logged_in().await;
+            house.clock.advance(house.sessions.timeouts().idle());
+            assert!(!house.sessions.end(&UserId::from(user), &login.record.id()).await.unwrap());
+        }
     }
 
     #[tokio::test]

@@ -25,7 +25,7 @@
 //! | PostgreSQL, `synchronous_commit` off, or `fsync` off | refused: `connect` is an error | | |
 //! | Redis, `appendonly yes`, `appendfsync always` | holds | holds | a replica may lack the last writes: **those logouts are lost** |
 //! | the same, `wait_replicas=N` | holds | holds | holds if one of the N takes over, which Sentinel and Cluster prefer and do not promise |
-//! | Redis, `appendonly yes`, `appendfsync everysec` (its default) | holds | the last second is **lost** | as above |
+//! | Redis, `appendonly yes`, `appendfsync everysec` (its default) | holds, but for up to two seconds where the disk is too slow for it | the last second, at worst two, is **lost** | as above |
 //! | Redis, snapshots alone (`save`, no `appendonly`) | everything since the last snapshot is **lost**: ended sessions come back | the same | as above |
 //! | Redis without any persistence | all sessions end | all sessions end | as above |
 //! | Redis, `maxmemory-policy` other than `noeviction` | refused: `connect` is an error | | |
@@ -36,6 +36,10 @@
 //!
 //! With Redis Sentinel or Cluster, an old primary that is cut off with some clients takes writes until it notices. Set
 //! `min-replicas-to-write 1` and `min-replicas-max-lag 10` there, or `wait_replicas=1` here.
+//!
+//! While slots move between servers of a Cluster, a walk (`exeunt store copy`, lists for administration) can miss sessions,
+//! and a `MIGRATE` that breaks off can leave a session on both servers, of which a logout ends one. Reshard to the end, and
+//! have `redis-cli --cluster check` say that all is well, before you rely on either.
 //!
 //! # When the store is slow, gone or back
 //!
@@ -65,9 +69,9 @@
 //! | key of the query | default | means |
 //! | --- | --- | --- |
 //! | `prefix` | `exeunt:` | every key begins so; no `{` or `}` |
-//! | `deadline` | `1s` | how long one operation may take, connecting included |
+//! | `deadline` | `1s` | how long one operation may take, connecting included; of a walk, purge or check, each step of it |
 //! | `wait_replicas` | 0 | so many replicas must have a logout before it is acknowledged |
-//! | `ca` | | a PEM file of certificate authorities to trust besides the system's |
+//! | `ca` | | a PEM file of the certificate authorities to trust, in place of the system's |
 //! | `master`, `node` | | see above |
 //! | `sentinel_user`, `sentinel_password` | | for the sentinels, where they want a login of their own |
 //!
@@ -84,7 +88,7 @@
 //! | `deadline` | `1s` | how long one operation may take, connecting included |
 //! | `pooler` | | `transaction`: there is a pooler between that gives each transaction another connection, such as PgBouncer's mode of that name |
 //! | `ca` (or `sslrootcert`) | | a PEM file of certificate authorities to trust besides the system's |
-//! | `sslmode` | `require`; `prefer` on loopback | `disable` to go without TLS; where there is TLS, certificate and name are checked |
+//! | `sslmode` | `require`; `disable` on this machine | `prefer` takes TLS where it is offered, `disable` to go without TLS; where there is TLS, certificate and name are checked |
 //!
 //! Tables are made and brought up to date at `connect`, by one node at a time. A role that may not do that can run once
 //! they are there: `exeunt store schema` prints the SQL for whoever may.

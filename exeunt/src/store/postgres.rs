@@ -22,6 +22,8 @@ mod url;
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 pub use tokio_postgres::Row;
 pub use tokio_postgres::types::{ToSql, Type};
 
@@ -80,6 +82,15 @@ impl PostgresStore {
         &self.database
     }
 
+    /// Where there was nothing to end: an end that somebody else got no answer to may have got no further than this
+    /// server.
+    async fn confirm_where_none(&self, ended: &[Row], until: Instant) -> Result<(), StoreError> {
+        if ended.is_empty() {
+            self.database.query_until(until, CONFIRM, &[]).await?;
+        }
+        Ok(())
+    }
+
     /// Runs a guarded statement that answers with a row if it hit.
     async fn hits(&self, sql: &str, params: &[Param<'_>]) -> Result<bool, StoreError> {
         Ok(!self.database.query(sql, params).await?.is_empty())
@@ -102,6 +113,13 @@ const IS_LIVE: &str = "SELECT 1 FROM exeunt_sessions WHERE id = $1 AND verifier 
 const TOUCH: &str = "UPDATE exeunt_sessions
     SET seen_at = GREATEST(seen_at, $1), expires_at = GREATEST(expires_at, LEAST($2, ends_at))
     WHERE id = $3 AND verifier = $4 AND expires_at > $1 RETURNING 1";
+
+const DESTROY: &str = "DELETE FROM exeunt_sessions WHERE id = $1 RETURNING 1";
+
+/// A commit, which waits for the standbys that have to have it, and so for all before it. Without any there is nothing to
+/// wait for: what this server shows is on its disk.
+const CONFIRM: &str = "SELECT pg_logical_emit_message(true, 'exeunt', '')::text
+    WHERE current_setting('synchronous_standby_names') <> ''";
 
 /// One node at a time has the lock, and the others drop nothing. What somebody else is changing is left for the next
 /// round: waiting for it while rows are held could be a circle.
@@ -204,8 +222,10 @@ impl Store for PostgresStore {
     }
 
     async fn destroy(&self, id: &SessionId) -> Result<bool, StoreError> {
-        self.hits("DELETE FROM exeunt_sessions WHERE id = $1 RETURNING 1", &[(&id.to_i64(), Type::INT8)])
-            .await
+        let until = self.database.until();
+        let ended = self.database.query_until(until, DESTROY, &[(&id.to_i64(), Type::INT8)]).await?;
+        self.confirm_where_none(&ended, until).await?;
+        Ok(!ended.is_empty())
     }
 
     async fn destroy_all(
@@ -214,7 +234,10 @@ impl Store for PostgresStore {
         except: Option<&SessionId>,
     ) -> Result<Vec<SessionId>, StoreError> {
         let params: [Param<'_>; 2] = [(&user.as_str(), Type::TEXT), (&number(except), Type::INT8)];
-        Ok(rows::ids(&self.database.query("SELECT exeunt_destroy_all($1, $2)", &params).await?)?)
+        let until = self.database.until();
+        let ended = self.database.query_until(until, "SELECT exeunt_destroy_all($1, $2)", &params).await?;
+        self.confirm_where_none(&ended, until).await?;
+        Ok(rows::ids(&ended)?)
     }
 
     async fn list(&self, user: &UserId, now: Timestamp) -> Result<Vec<Record>, StoreError> {

@@ -20,7 +20,7 @@
 //! a primary a moment ago cannot answer. A user with less than all rights needs, on the keys of the prefix: `evalsha`,
 //! `eval`, `get`, `getex`, `getdel`, `getrange`, `set`, `setrange`, `del`, `sadd`, `srem`, `scard`, `smembers`, `pttl`,
 //! `pexpireat`; and `info`, `time`, `role`, `scan`, `wait`, `config|get` (asked for, not insisted on), `cluster|slots`,
-//! `cluster|info`, `asking`.
+//! `cluster|info`, `asking`, and `select` for a database other than 0.
 //!
 //! Whether a session has expired is decided from its record with the caller's `now`. What Redis is told of its expiry
 //! is an hour later and only frees space.
@@ -50,7 +50,7 @@ use redis::Value;
 pub use self::error::ConnectError;
 use self::error::Fault;
 use self::link::{Link, READ, Twice};
-use self::node::answer;
+use self::node::{answer, yes};
 use self::packed::{instant_bytes, unpack};
 use self::url::{Config, Mode};
 use super::{Created, Purged, Report, Saved, Store, StoreError, async_trait};
@@ -105,7 +105,7 @@ impl RedisStore {
     /// | `master=mymaster` | which primary the sentinels are asked for |
     /// | `sentinel_user`, `sentinel_password` | who we are to the sentinels |
     /// | `prefix=exeunt:` | what all keys begin with: 1 to 64 bytes, no braces |
-    /// | `deadline=1s` | how long an operation may take, 50ms to 10s; of a walk or purge, each step of it |
+    /// | `deadline=1s` | how long an operation may take, 50ms to 10s; of a walk, purge or check, each step of it |
     /// | `wait_replicas=0` | how many replicas must have an end before it is acknowledged, 0 to 9 |
     /// | `ca=/path.pem` | the authorities that may sign certificates, in place of the machine's |
     ///
@@ -177,8 +177,10 @@ impl Store for RedisStore {
         let mut set = redis::cmd("SET");
         set.arg(&key).arg(packed::pack(record)).arg("NX");
         set.arg("PXAT").arg(until_ms(record.expires_at(), FREED_AFTER));
-        if inner.link.ask(&key, &set, Twice::Never, until).await? == Value::Nil {
-            return Ok(Created::Taken);
+        match inner.link.ask(&key, &set, Twice::Never, until).await? {
+            Value::Okay => (),
+            Value::Nil => return Ok(Created::Taken),
+            _ => return Err(Fault::Form("SET answered something unheard of").into()),
         }
         inner.walks.created(record.id());
         let all = inner.enter(record, limit, until).await?;
@@ -209,7 +211,7 @@ impl Store for RedisStore {
         let (now, expires_at) = (instant_bytes(now), instant_bytes(expires_at));
         let values = [&old.as_bytes()[..], &now, &expires_at, new.as_bytes()];
         let (key, until) = (inner.session(id), inner.link.until());
-        Ok(answer(inner.link.run(&scripts::RENEW, &key, &values, Twice::Never, until).await?)?)
+        Ok(yes(&inner.link.run(&scripts::RENEW, &key, &values, Twice::Never, until).await?)?)
     }
 
     async fn save(
@@ -246,7 +248,7 @@ impl Store for RedisStore {
         let (now, expires_at) = (instant_bytes(now), instant_bytes(expires_at));
         let values = [&verifier.as_bytes()[..], &now, &expires_at];
         let (key, until) = (inner.session(id), inner.link.until());
-        Ok(answer(inner.link.run(&scripts::TOUCH, &key, &values, Twice::Harmless, until).await?)?)
+        Ok(yes(&inner.link.run(&scripts::TOUCH, &key, &values, Twice::Harmless, until).await?)?)
     }
 
     async fn destroy(&self, id: &SessionId) -> Result<bool, StoreError> {
@@ -331,7 +333,7 @@ impl Store for RedisStore {
         let (lease, link) = (format!("{}purge", inner.link.config.prefix), &inner.link);
         let values = [inner.owner.as_bytes(), LEASE_MS.as_bytes()];
         let ours = link.run(&scripts::LEASE, &lease, &values, Twice::Harmless, link.until()).await?;
-        if !answer::<bool>(ours)? {
+        if !yes(&ours)? {
             return Ok(Purged::default());
         }
         let mut rest = inner.walks.begin(link, after).await?;
@@ -363,9 +365,11 @@ impl Store for RedisStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        let link = &self.0.link;
-        for node in link.all_primaries(link.until()).await? {
-            node.still_primary(link.until()).await?;
+        let (link, until) = (&self.0.link, self.0.link.until());
+        for key in link.a_key_on_each(until).await? {
+            // It finds nothing, and is refused wherever no session could be ended.
+            let mut take = redis::cmd("GETDEL");
+            link.ask(&key, take.arg(&key), Twice::Harmless, until).await?;
         }
         Ok(())
     }

@@ -200,9 +200,11 @@ async fn a_server_that_loads_its_file_is_silent_and_says_nobody_is_gone() {
     // It listens to others now and then only, so that a connection takes its time.
     let mut loading = 0;
     let _server = loop {
+        let ping = store.ping().await;
         match store.load(&live.id(), now()).await {
             Ok(found) => assert!(found.is_some(), "gone, while the file is being loaded"),
             Err(error) => {
+                assert!(ping.is_err(), "a sign of life, while the file is being loaded");
                 loading += usize::from(told(&error).contains("LOADING") || told(&error).contains("loading"))
             }
         }
@@ -317,6 +319,28 @@ async fn sessions_live_on_when_a_replica_of_a_cluster_takes_over() {
     }
     assert!(busy.destroy(&live[0].id()).await.unwrap());
     assert!(!lives(&idle, &live[0]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_waits_for_the_replicas_of_the_server_that_a_slot_is_moving_to() {
+    let cluster = Cluster::start_with_replicas(&[]).unwrap();
+    let store = connected(&format!("{}&wait_replicas=1&deadline=5s", cluster.url())).await;
+    let live = created(&store, 1).await;
+    let key = format!("exeunt:s:{}", live.id());
+    let from = cluster.primary_of(&key).unwrap();
+    let is_other_primary =
+        |node: &&Redis| node.port() != from.port() && node.cli(&["role"]).unwrap().starts_with("master");
+    let to = cluster.nodes().iter().find(is_other_primary).unwrap();
+    let slot = from.cli(&["cluster", "keyslot", &key]).unwrap();
+    let slot = slot.trim();
+    let (from_id, to_id) = (from.cli(&["cluster", "myid"]).unwrap(), to.cli(&["cluster", "myid"]).unwrap());
+    to.cli(&["cluster", "setslot", slot, "importing", from_id.trim()]).unwrap();
+    from.cli(&["cluster", "setslot", slot, "migrating", to_id.trim()]).unwrap();
+    let port = to.port().to_string();
+    from.cli(&["migrate", "127.0.0.1", &port, &key, "0", "5000"]).unwrap();
+    assert!(store.destroy(&live.id()).await.unwrap());
+    assert!(!store.destroy(&live.id()).await.unwrap());
+    assert!(!lives(&store, &live).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

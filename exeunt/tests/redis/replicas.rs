@@ -119,6 +119,27 @@ async fn waiting_for_replicas_holds_up_nobody_else() {
     assert!(waiting.await.unwrap().unwrap());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_many_logouts_at_once_needed_are_not_all_kept() {
+    let server = Redis::start(&[]).unwrap();
+    let replica = server.start_replica().unwrap();
+    let store = shared(connected(&format!("{}?wait_replicas=1&deadline=10s", server.url())).await);
+    let connections = || server.cli(&["client", "list", "type", "normal"]).unwrap().lines().count();
+    replica.pause();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..40 {
+        let store = Arc::clone(&store);
+        tasks.spawn(async move { store.destroy(&record(1, now()).id()).await });
+    }
+    while connections() < 40 {}
+    replica.go_on();
+    while let Some(done) = tasks.join_next().await {
+        assert!(!done.unwrap().unwrap());
+    }
+    // The server takes a moment to see the end of them.
+    while connections() > 20 {}
+}
+
 /// A replica that was paused takes a moment; each attempt has the deadline, and there are few.
 async fn until_ok<T, E: std::fmt::Debug>(attempt: impl AsyncFn() -> Result<T, E>) -> T {
     for _ in 0..20 {

@@ -96,6 +96,22 @@ async fn a_name_without_a_session_goes_once_it_is_older_than_any_login() {
 }
 
 #[tokio::test]
+async fn a_login_that_looks_for_room_takes_out_old_names_without_sessions() {
+    let server = Redis::start(&[]).unwrap();
+    let store = connected(&server.url()).await;
+    let eleven_minutes_ago = Timestamp::from_micros(now().as_micros() - 11 * 60 * 1_000_000);
+    let (old, young) = (record(1, eleven_minutes_ago), record(1, now()));
+    for gone in [&old, &young] {
+        server.cli(&["sadd", "exeunt:u:1", &gone.id().to_i64().to_string()]).unwrap();
+    }
+    let live = record(1, now());
+    assert_eq!(store.create(&live, 1).await.unwrap(), Created::Yes { ended: vec![] });
+    let mut names = members(&server);
+    names.sort_unstable();
+    assert_eq!(names, [young.id().to_i64(), live.id().to_i64()]);
+}
+
+#[tokio::test]
 async fn a_value_of_a_newer_version_is_neither_nothing_nor_written_over() {
     let server = Redis::start(&[]).unwrap();
     let store = connected(&server.url()).await;

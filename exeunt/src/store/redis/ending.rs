@@ -36,10 +36,11 @@ impl Link {
         node: &Node,
         key: &str,
         take: Option<&Cmd>,
+        moving: bool,
         until: Instant,
     ) -> Result<Value, Fault> {
         let open = node.take_spare(until).await?;
-        let done = self.replicated(&open, key, take, until).await;
+        let done = self.replicated(&open, key, take, moving, until).await;
         node.give_back(open);
         done
     }
@@ -49,16 +50,23 @@ impl Link {
         open: &Open,
         key: &str,
         take: Option<&Cmd>,
+        moving: bool,
         until: Instant,
     ) -> Result<Value, Fault> {
         let taken = match take {
+            Some(take) if moving => open.ask_moving(take, until).await?,
             Some(take) => open.ask(take, until).await?,
             None => Value::Nil,
         };
         if taken == Value::Nil {
             // `WAIT` answers at once on a connection that wrote nothing; what it then says is about others' writes.
             let marker = format!("{}w:{{{key}}}", self.config.prefix);
-            open.ask(redis::cmd("SET").arg(marker).arg("").arg("PX").arg(MARKER_MS), until).await?;
+            let mut mark = redis::cmd("SET");
+            mark.arg(marker).arg("").arg("PX").arg(MARKER_MS);
+            match moving {
+                true => open.ask_moving(&mark, until).await?,
+                false => open.ask(&mark, until).await?,
+            };
         }
         self.wait(open, until).await?;
         Ok(taken)

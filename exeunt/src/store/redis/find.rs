@@ -41,7 +41,9 @@ async fn ask_sentinel(node: &Node, command: &Cmd, until: Instant) -> Result<Answ
         .cloned()
         .zip(number("port"))
         .and_then(|(name, port)| Some(Host { name, port: u16::try_from(port).ok()? }));
-    let map = Map::of_one(host.as_ref());
+    // Without a server there would be nothing to walk, and nobody to say that it is silent.
+    let host = host.ok_or(Fault::Form("SENTINEL MASTER has another form than is known"))?;
+    let map = Map::of_one(Some(&host));
     Ok(Answer { epoch: number("config-epoch").unwrap_or(0), map })
 }
 

@@ -76,7 +76,12 @@ impl Inner {
         until: Instant,
     ) -> Result<Vec<SessionId>, Fault> {
         let (now, user) = (new.created_at(), new.user());
-        let found = self.records(all, until).await?.into_iter().flatten();
+        let found = self.records(all, until).await?;
+        // Nobody may ever list them, and each login would look at more names.
+        let gone: Vec<_> =
+            all.iter().zip(&found).filter(|(_, record)| record.is_none()).map(|(id, _)| *id).collect();
+        self.prune(user, &gone, now, until).await?;
+        let found = found.into_iter().flatten();
         let mut live: Vec<_> = found
             .filter(|record| record.id() == new.id() || (record.user() == user && record.is_live(now)))
             .collect();
@@ -119,6 +124,10 @@ impl Inner {
 }
 
 fn ids(value: redis::Value) -> Result<Vec<SessionId>, Fault> {
+    // Nothing at all is not the same as no sessions.
+    if !matches!(value, redis::Value::Array(_)) {
+        return Err(Fault::Form("the server answered something unheard of"));
+    }
     let numbers: Vec<i64> = answer(value)?;
     Ok(numbers.into_iter().filter_map(SessionId::from_i64).collect())
 }

@@ -219,14 +219,21 @@ impl Link {
         };
         match (step, asking) {
             (Step::Command(command), None) => node.ask(command, until).await,
-            (Step::Command(command), Some(_)) => ask_once_there(&node, command, until).await,
-            (Step::Replicated(take), _) => self.replicated_on(&node, key, take, until).await,
+            (Step::Command(command), Some(_)) => node.open(until).await?.ask_moving(command, until).await,
+            (Step::Replicated(take), asking) => {
+                self.replicated_on(&node, key, take, asking.is_some(), until).await
+            }
         }
     }
 
     /// Every server that has keys.
     pub(super) async fn all_primaries(&self, until: Instant) -> Result<Vec<Arc<Node>>, Fault> {
         Ok(self.map(until).await?.hosts().into_iter().map(|host| self.primary(host)).collect())
+    }
+
+    /// Keys that no session has, one on every server that has keys.
+    pub(super) async fn a_key_on_each(&self, until: Instant) -> Result<Vec<String>, Fault> {
+        Ok(self.map(until).await?.a_key_on_each(&format!("{}ping:", self.config.prefix)))
     }
 
     /// Who has which keys, found out anew if that is in doubt.
@@ -257,6 +264,9 @@ impl Link {
         let found = Arc::new(found);
         let mut primaries = lock(&self.primaries);
         primaries.retain(|host, _| found.hosts().contains(&host));
+        // Those that left would be missed in every majority.
+        let is_known = |host: &Host| self.config.nodes.contains(host) || found.known.contains(host);
+        lock(&self.guides).retain(|host, _| is_known(host));
         *lock(&self.map) = Some(Arc::clone(&found));
         Ok(found)
     }
@@ -305,13 +315,29 @@ impl Link {
     }
 }
 
-/// A step on a key that is just moving to this server.
-async fn ask_once_there(node: &Node, command: &Cmd, until: Instant) -> Result<Value, Fault> {
-    let mut both = Pipeline::new();
-    both.cmd("ASKING").ignore().add_command(command.clone());
-    node.ask_all(&both, until).await?.pop().ok_or(Fault::Form("the server gave too few answers"))
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use services::Cluster;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn members_that_left_are_not_asked_where_the_keys_are() {
+        let cluster = Cluster::start(&[]).unwrap();
+        let config = Config::parse(&cluster.url()).unwrap();
+        let named = config.nodes.clone();
+        let link = Link::new(config);
+        for port in 1..=9 {
+            let host = Host { name: "127.0.0.1".to_owned(), port };
+            lock(&link.guides).insert(host.clone(), link.new_node(&host, Role::Guide));
+        }
+        let map = link.find(link.until()).await.unwrap();
+        let guides: Vec<_> = lock(&link.guides).keys().cloned().collect();
+        assert!(guides.iter().all(|host| named.contains(host) || map.known.contains(host)), "{guides:?}");
+        assert!(named.iter().all(|host| guides.contains(host)));
+    }
 }

@@ -7,6 +7,9 @@ use std::collections::HashMap;
 use super::error::Fault;
 use super::url::Host;
 
+/// Enough to meet a single slot among 16384 but once in ten million times.
+const KEYS_TRIED: u32 = 1 << 18;
+
 /// Who has which keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Map {
@@ -42,6 +45,15 @@ impl Map {
         host.ok_or_else(|| Fault::NoPrimary { what: format!("no server has slot {slot}"), source: None })
     }
 
+    /// Keys that begin so, one on every server.
+    pub(super) fn a_key_on_each(&self, beginning: &str) -> Vec<String> {
+        let on = |host| {
+            let mut keys = (0..KEYS_TRIED).map(|number| format!("{beginning}{number}"));
+            keys.find(|key| self.host(key).is_ok_and(|its| its == host))
+        };
+        self.hosts().into_iter().filter_map(on).collect()
+    }
+
     pub(super) fn hosts(&self) -> Vec<&Host> {
         let mut hosts: Vec<_> =
             self.ranges.iter().map(|(_, _, host)| host).chain(self.moved.values()).collect();
@@ -69,6 +81,19 @@ mod tests {
     use redis::cluster_routing::Slot;
 
     use super::*;
+
+    #[test]
+    fn each_server_has_a_key_also_one_with_a_single_slot() {
+        let host = |port| Host { name: "h".to_owned(), port };
+        let map = Map {
+            ranges: vec![(0, 8_000, host(1)), (8_001, 8_001, host(2)), (8_002, 16_383, host(3))],
+            ..Map::default()
+        };
+        let keys = map.a_key_on_each("a:ping:");
+        let hosts: Vec<_> = keys.iter().map(|key| map.host(key).unwrap().port).collect();
+        assert_eq!(hosts, [1, 2, 3]);
+        assert_eq!(Map::of_one(Some(&host(1))).a_key_on_each("a:"), ["a:0"]);
+    }
 
     #[test]
     fn a_key_has_the_slot_that_the_servers_give_it() {

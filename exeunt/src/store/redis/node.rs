@@ -17,6 +17,9 @@ use super::check::Found;
 use super::error::{ConnectError, Fault, is_refusal};
 use super::url::{Config, Host, Login, Mode};
 
+/// Connections kept for one step at a time; a moment with more of them must not hold on to them for ever.
+const MOST_SPARE: usize = 16;
+
 /// What we want of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -58,14 +61,11 @@ impl Node {
 
     /// Sends several at once. The first that is refused makes an error of all.
     pub(super) async fn ask_all(&self, commands: &Pipeline, until: Instant) -> Result<Vec<Value>, Fault> {
-        let open = self.open(until).await?;
-        let mut connection = open.connection.clone();
-        open.within(until, commands.query_async(&mut connection)).await
+        self.open(until).await?.ask_all(commands, until).await
     }
 
     /// Whether it is still the primary that it was when the connection was made.
-    pub(super) async fn still_primary(&self, until: Instant) -> Result<(), Fault> {
-        let open = self.open(until).await?;
+    pub(super) async fn still_primary(&self, open: &Open, until: Instant) -> Result<(), Fault> {
         let Value::Array(role) = open.ask(&redis::cmd("ROLE"), until).await? else {
             return Err(Fault::Form("ROLE has another form than is known"));
         };
@@ -118,8 +118,9 @@ impl Node {
     }
 
     pub(super) fn give_back(&self, open: Arc<Open>) {
-        if open.alive.load(Ordering::SeqCst) {
-            self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(open);
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.alive.load(Ordering::SeqCst) && spare.len() < MOST_SPARE {
+            spare.push(open);
         }
     }
 
@@ -201,6 +202,19 @@ impl Open {
         self.within(until, command.query_async(&mut connection)).await
     }
 
+    /// Sends several at once. The first that is refused makes an error of all.
+    async fn ask_all(&self, commands: &Pipeline, until: Instant) -> Result<Vec<Value>, Fault> {
+        let mut connection = self.connection.clone();
+        self.within(until, commands.query_async(&mut connection)).await
+    }
+
+    /// Sends a command on a key that is just moving to this server.
+    pub(super) async fn ask_moving(&self, command: &Cmd, until: Instant) -> Result<Value, Fault> {
+        let mut both = Pipeline::new();
+        both.cmd("ASKING").ignore().add_command(command.clone());
+        self.ask_all(&both, until).await?.pop().ok_or(Fault::Form("the server gave too few answers"))
+    }
+
     async fn within<T>(
         &self,
         until: Instant,
@@ -239,6 +253,15 @@ pub(super) fn answer<T: FromRedisValue>(value: Value) -> Result<T, Fault> {
     redis::from_redis_value(value).map_err(|_| Fault::Form("the server answered something unheard of"))
 }
 
+/// What a script says of a session: 1, or 0 if there is no such one. Nothing else may be taken for "gone".
+pub(super) fn yes(value: &Value) -> Result<bool, Fault> {
+    match value {
+        Value::Int(1) => Ok(true),
+        Value::Int(0) => Ok(false),
+        _ => Err(Fault::Form("the server answered something unheard of")),
+    }
+}
+
 fn connection_config(alive: &Arc<AtomicBool>) -> AsyncConnectionConfig {
     let alive = Arc::clone(alive);
     // It says so when the connection ends, so that no step has to find that out by failing.
@@ -267,4 +290,18 @@ fn settings(login: &Login, db: i64) -> RedisConnectionInfo {
         settings = settings.set_password(password);
     }
     settings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_a_no_is_a_no() {
+        assert!(yes(&Value::Int(1)).unwrap());
+        assert!(!yes(&Value::Int(0)).unwrap());
+        for other in [Value::Nil, Value::Boolean(false), Value::Int(2), Value::Array(vec![])] {
+            assert!(yes(&other).is_err(), "{other:?}");
+        }
+    }
 }

@@ -77,16 +77,18 @@ async fn scan(link: &Link, after: Option<&SessionId>) -> Result<VecDeque<Session
     let pattern = pattern(&prefix);
     let mut found = Vec::new();
     for node in link.all_primaries(link.until()).await? {
+        // A cursor means nothing to another server, nor to the same one after a restart.
+        let open = node.open(link.until()).await?;
         let mut cursor = "0".to_owned();
         loop {
             let mut command = redis::cmd("SCAN");
             command.arg(&cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(A_STEP);
-            let (next, keys): (String, Vec<Vec<u8>>) = answer(node.ask(&command, link.until()).await?)?;
+            let (next, keys): (String, Vec<Vec<u8>>) = answer(open.ask(&command, link.until()).await?)?;
             let ids = keys.iter().filter_map(|key| id(key, &prefix));
             found.extend(ids.filter(|id| after.is_none_or(|after| id > after)));
             if next == "0" {
                 // Nothing refuses a scan: what was looked at must have been a primary to the end.
-                node.still_primary(link.until()).await?;
+                node.still_primary(&open, link.until()).await?;
                 break;
             }
             cursor = next;

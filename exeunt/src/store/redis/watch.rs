@@ -35,8 +35,8 @@ async fn look(link: &Weak<Link>) -> bool {
     }
     for node in link.all_primaries(link.until()).await.unwrap_or_default() {
         // One that answers nothing at all loses its connection by the asking.
-        if node.opened().is_some()
-            && let Err(fault @ Fault::NoPrimary { .. }) = node.still_primary(link.until()).await
+        if let Some(open) = node.opened()
+            && let Err(fault @ Fault::NoPrimary { .. }) = node.still_primary(&open, link.until()).await
         {
             tracing::warn!("{fault}");
             link.forget();
