@@ -144,8 +144,14 @@ impl Admin {
             let Some(last) = found.last().map(Record::id) else { break };
             after = Some(last);
             let users: std::collections::BTreeSet<&UserId> = found.iter().map(Record::user).collect();
+            let mut ended = std::collections::HashSet::new();
             for user in users {
-                sessions_ended += self.sessions.logout_all(user, None).await?.len();
+                ended.extend(self.sessions.logout_all(user, None).await?);
+            }
+            sessions_ended += ended.len();
+            for record in found.iter().filter(|record| !ended.contains(&record.id())) {
+                // On Redis an index that was lost does not name it.
+                sessions_ended += usize::from(self.sessions.end(record.user(), &record.id()).await?);
             }
         }
         Ok(Reply::Ended { sessions_ended })

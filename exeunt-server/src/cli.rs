@@ -110,7 +110,7 @@ Examples:
 enum StoreCommand {
     /// Copies live sessions and accounts to another place, and logs nobody out.
     ///
-    /// FROM and TO are files or URLs, as for --store. A server may work on FROM, none on TO. It is safe to repeat: each
+    /// FROM and TO are files or URLs, as for --store. A server may work on FROM, none on TO. It is safe to repeat until a server has worked on TO: each
     /// time it copies what changed. Once FROM's servers are stopped, the last pass with --final also removes from TO what
     /// ended in FROM since; only then may servers start on TO.
     #[command(after_help = "\

@@ -109,6 +109,15 @@ impl FromStr for Place {
 
 /// What starts as a URL of an engine and goes on as none was meant as one: a file of that name would be a store of its own.
 fn not_a_url(text: &str) -> Option<PlaceError> {
+    if ["host=", "password=", "user="].iter().any(|key| text.contains(key)) {
+        return Some(PlaceError {
+            what: "names and values, as psql takes them, are not known here".to_owned(),
+        });
+    }
+    let engine = |word: &&str| text.strip_prefix(*word).is_some_and(|rest| rest.starts_with("//"));
+    if let Some(word) = REDIS.iter().chain(POSTGRES).find(|word| engine(word)) {
+        return Some(PlaceError { what: format!("a colon is missing after {word}") });
+    }
     let (scheme, _) = text.split_once(':')?;
     let engine = scheme.split('+').next().unwrap_or_default().to_ascii_lowercase();
     let known = REDIS.contains(&&*engine) || POSTGRES.contains(&&*engine);
@@ -294,6 +303,8 @@ mod tests {
             "postgres+cluster://h",
             "http://h",
             "redis:h",
+            "redis//u:secret@h",
+            "host=h user=u password=secret",
             "Postgres:/h/d",
         ] {
             let error = text.parse::<Place>().unwrap_err().to_string();

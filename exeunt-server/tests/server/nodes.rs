@@ -10,7 +10,7 @@ use exeunt_server::admin::{Admin, Command, NewPassword};
 use http::Request;
 use tokio::runtime::Runtime;
 
-use crate::common::{Kept, postgres};
+use crate::common::{Kept, postgres, redis};
 use crate::support::{PASSWORD, Place, Server};
 
 const TIMES: usize = 1_000;
@@ -161,6 +161,20 @@ on_shared_engines!(
     a_disabled_account_is_out_on_every_node,
     a_session_that_an_administrator_ends_is_over_on_every_node,
 );
+
+#[test]
+fn everybodys_sessions_end_even_where_an_index_was_lost() {
+    // R20
+    let nodes = Nodes::on(Kept::RedisAndPostgres);
+    let (one, two) = (nodes.session(), nodes.session());
+    let (_, prefix) = nodes.place.places.store.rsplit_once("prefix=").unwrap();
+    assert_eq!(redis().cli(&["del", &format!("{prefix}u:1")]).unwrap().trim(), "1");
+    let ended = nodes.place.run(["session", "end-all"], "");
+    assert!(ended.contains('2'), "{ended}");
+    for token in [&one, &two] {
+        nodes.refused_on_b(token, 0);
+    }
+}
 
 #[test]
 fn two_nodes_may_start_at_once_where_nothing_is_yet() {

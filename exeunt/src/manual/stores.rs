@@ -27,6 +27,7 @@
 //! | the same, `wait_replicas=N` | holds | holds | holds if one of the N takes over, which Sentinel and Cluster prefer and do not promise |
 //! | Redis, `appendonly yes`, `appendfsync everysec` (its default) | holds, but for up to two seconds where the disk is too slow for it | the last second, at worst two, is **lost** | as above |
 //! | Redis, snapshots alone (`save`, no `appendonly`) | everything since the last snapshot is **lost**: ended sessions come back | the same | as above |
+//! | Redis, `appendonly yes`, `appendfsync no` | holds | up to half a minute or more is **lost** | as above |
 //! | Redis without any persistence | all sessions end | all sessions end | as above |
 //! | Redis, `maxmemory-policy` other than `noeviction` | refused: `connect` is an error | | |
 //! | memory | all sessions end | all sessions end | |
@@ -37,6 +38,12 @@
 //! With Redis Sentinel or Cluster, an old primary that is cut off with some clients takes writes until it notices. Set
 //! `min-replicas-to-write 1` and `min-replicas-max-lag 10` there, or `wait_replicas=1` here.
 //!
+//! After a failover that lost writes, or when a member of a Cluster comes back empty, the index of a user can lack sessions
+//! that live on another server: "log out everywhere" then misses them until they expire. `exeunt session end-all` ends them too.
+//!
+//! A former primary of PostgreSQL that nobody stopped still answers reads until a write or a health check fails there: fence it,
+//! as every failover tool for PostgreSQL tells you to.
+//!
 //! While slots move between servers of a Cluster, a walk (`exeunt store copy`, lists for administration) can miss sessions,
 //! and a `MIGRATE` that breaks off can leave a session on both servers, of which a logout ends one. Reshard to the end, and
 //! have `redis-cli --cluster check` say that all is well, before you rely on either.
@@ -45,8 +52,9 @@
 //!
 //! Every operation ends within its deadline (1 s unless you set another). Until the store is back, protected routes
 //! answer 503 and logout answers `Unable to log out`: the session may live on, and trying again ends it. Nobody is told 401.
-//! Each store serves again within a second of its server being back, whatever happened to it, without a restart of yours. Sessions that the
-//! server kept live on. Do not put a time limit around a handler: a step that is cut off may still happen.
+//! Each store serves again within a second of its server being back, without a restart of yours, whether it was killed, paused,
+//! cut off, restarted empty or replaced. Sessions that the server kept live on. Ending thousands of sessions of one user on
+//! Redis can take more than one deadline: it says so, and each try goes on from where the last one stopped. Do not put a time limit around a handler: a step that is cut off may still happen.
 //!
 //! # SQLite
 //!
@@ -97,8 +105,23 @@
 //!
 //! Records in Redis begin with the version of their form, and the tables' version is kept beside them. A release reads the form of the
 //! release before it and its own, and writes the older one as long as nodes of both may run; a form or a schema that is
-//! newer than a node knows is an error there (503), never "no such session", and is never written over. So: upgrade node
-//! by node, one minor version at a time.
+//! newer than a node knows is an error there, never "no such session", and is never written over: a record whenever it is met (503), a
+//! schema when a node starts. So: upgrade node by node, one minor version at a time.
+//!
+//! # Moving, and backups
+//!
+//! `exeunt store copy FROM TO` moves live sessions, and accounts where TO can keep them, without logging anybody out: once
+//! while FROM's servers work, and with `--final` after they stopped, which removes from TO what ended meanwhile. Then start
+//! on TO, and copy no more: what ended in TO is not known to FROM, and would live again.
+//!
+//! `exeunt store backup FILE` copies a SQLite file while it is in use; PostgreSQL and Redis have their own means. A backup brings
+//! back what ended since it was made: after restoring one, run `exeunt session end-all` before anything serves.
+//!
+//! # One store for one application
+//!
+//! A session names its user as the application does, in the server by the account's number. Two sets of accounts must never
+//! share a store: number 1 of the one would be number 1 of the other. Give each its own `prefix` in Redis, its own schema or
+//! database in PostgreSQL, and run `exeunt session end-all` when accounts are made anew beside sessions that are kept.
 //!
 //! # Expired sessions
 //!

@@ -8,7 +8,7 @@
 //! | `exeunt:s:DNqrr2AAAAE` | a session, by its id: packed bytes, never a hash (a late `HSET` would bring it back) |
 //! | `exeunt:u:42` | the index of user 42: a set of ids as numbers, 8 bytes each |
 //! | `exeunt:purge` | the lease of the node that purges |
-//! | `exeunt:w:{exeunt:s:DNqrr2AAAAE}` | for a minute, with `wait_replicas`: that session was over already |
+//! | `exeunt:w:{exeunt:s:DNqrr2AAAAE}` | for 10 seconds, with `wait_replicas`: that session was over already |
 //!
 //! The two keys of a session may lie on two servers of a cluster, so no step touches both. `create` writes the index
 //! entry **before** the session and **once more after** it, and only then is acknowledged; `destroy` takes the entry
@@ -140,7 +140,7 @@ impl RedisStore {
         for node in link.all_primaries(link.until()).await? {
             let until = link.until();
             let found = node.open(until).await?.found(until).await?;
-            found.look_over(&node.host).map_err(Fault::Connect)?;
+            found.look_over(&node.host, &link.config.mode).map_err(Fault::Connect)?;
             report.facts.push(("primary", node.host.to_string()));
             report.facts.extend(found.facts());
             let problems = found.problems(link.config.wait_replicas);
@@ -271,12 +271,13 @@ impl Store for RedisStore {
         let until = inner.link.until();
         let all = inner.members(user, until).await?;
         let mut ended = Vec::new();
-        for (id, record) in all.iter().zip(inner.records(&all, until).await?) {
+        for (id, value) in all.iter().zip(inner.values(&all, until).await?) {
             let key = inner.session(id);
-            match record {
+            match value.map(|value| unpack(*id, &value)) {
                 // It may be a login on its way, or the end of one that no replica has confirmed.
                 None => inner.link.confirm_end(&key, until).await?,
-                Some(record) if record.user() != user || Some(id) == except => (),
+                Some(Ok(record)) if record.user() != user || Some(id) == except => (),
+                // What cannot be read stands in this user's index, and so it ends like the others.
                 Some(_) if inner.link.end(&key, until).await?.is_some() => ended.push(*id),
                 Some(_) => (),
             }

@@ -126,11 +126,16 @@ async fn a_value_of_a_newer_version_is_neither_nothing_nor_written_over() {
             Err(error) => assert!(told(&error).contains("newer exeunt"), "{operation}: {}", told(&error)),
         }
     }
-    assert!(store.destroy_all(&user(1), None).await.is_err());
     assert_eq!(server.cli(&["get", &key]).unwrap(), value);
-    // A logout holds all the same.
+    // A logout holds all the same, here and everywhere.
     assert!(store.destroy(&live.id()).await.unwrap());
     assert_eq!(server.cli(&["exists", &key]).unwrap().trim(), "0");
+    let (other, key) = (created(&store, 1).await, |id| format!("exeunt:s:{id}"));
+    let damaged = created(&store, 1).await;
+    server.cli(&["set", &key(damaged.id()), "garbage", "keepttl"]).unwrap();
+    let ended = store.destroy_all(&user(1), None).await.unwrap();
+    assert!(ended.len() == 2 && ended.contains(&other.id()) && ended.contains(&damaged.id()), "{ended:?}");
+    assert_eq!(server.cli(&["exists", &key(damaged.id()), &key(other.id())]).unwrap().trim(), "0");
 }
 
 #[tokio::test]

@@ -113,6 +113,13 @@ fn split(url: &str) -> Result<(&str, &str), ConnectError> {
     let rest = ["postgres://", "postgresql://"].iter().find_map(|scheme| url.strip_prefix(scheme));
     let rest = rest.ok_or_else(|| bad("it begins with `postgres://` or `postgresql://`".to_owned()))?;
     // A password may have a `?` in it.
+    let in_authority = rest.split('/').next().unwrap_or_default();
+    if in_authority.matches('@').count() > 1 {
+        // What follows the first would be taken for the host and shown.
+        return Err(bad(
+            "there is more than one `@` before the database: write `%40` in a password".to_owned()
+        ));
+    }
     let authority = rest.find('@').filter(|at| !rest.get(..*at).is_some_and(|before| before.contains('/')));
     let from = url.len() - rest.len() + authority.unwrap_or(0);
     let (before, after) = url.split_at(from);
@@ -314,6 +321,7 @@ mod tests {
     fn what_is_wrong_is_named_without_the_password() {
         for (url, said) in [
             ("mysql://localhost/x", "begins with `postgres://`"),
+            ("postgres://u:p@tops3cret@localhost/x", "more than one `@`"),
             ("postgres://u:tops3cret@localhost/x?colour=blue", "knows no `colour`"),
             ("postgres://u:tops3cret@localhost/x?pool=0", "1 to 1000"),
             ("postgres://u:tops3cret@localhost/x?deadline=1h", "50ms to 10s"),

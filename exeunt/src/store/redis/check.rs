@@ -9,7 +9,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisError};
 
 use super::error::ConnectError;
-use super::url::Host;
+use super::url::{Host, Mode};
 use crate::session::{Clock as _, SystemClock, Timestamp};
 
 const OLDEST: (u32, u32) = (6, 2);
@@ -50,7 +50,7 @@ impl Found {
     }
 
     /// Whether it can keep sessions at all.
-    pub(super) fn look_over(&self, host: &Host) -> Result<(), ConnectError> {
+    pub(super) fn look_over(&self, host: &Host, mode: &Mode) -> Result<(), ConnectError> {
         let setup = |reason: String| Err(ConnectError::Setup { address: host.to_string(), reason });
         let version = self.said("redis_version");
         if !is_new_enough(version) {
@@ -60,6 +60,16 @@ impl Found {
             return setup(
                 "it is a replica: sessions are kept on the primary alone, name that one".to_owned(),
             );
+        }
+        match (self.said("redis_mode"), mode) {
+            // One server of several answers for its own keys alone: whoever walks through all would pass the others by.
+            ("cluster", Mode::Standalone | Mode::Sentinel { .. }) => {
+                return setup("it belongs to a Cluster: begin the address with redis+cluster://".to_owned());
+            }
+            ("standalone", Mode::Cluster) => {
+                return setup("it belongs to no Cluster: begin the address with redis://".to_owned());
+            }
+            _ => (),
         }
         match self.said("maxmemory_policy") {
             "noeviction" => Ok(()),
@@ -158,15 +168,21 @@ mod tests {
     #[test]
     fn a_server_that_cannot_keep_the_promises_is_refused() {
         let host = Host { name: "h".to_owned(), port: 1 };
-        assert!(found(&[], None).look_over(&host).is_ok());
-        assert!(found(&[("redis_version", "10.0.1")], None).look_over(&host).is_ok());
+        let one = Mode::Standalone;
+        assert!(found(&[], None).look_over(&host, &one).is_ok());
+        assert!(found(&[("redis_version", "10.0.1")], None).look_over(&host, &one).is_ok());
+        assert!(found(&[("redis_mode", "cluster")], None).look_over(&host, &Mode::Cluster).is_ok());
+        let error =
+            found(&[("redis_mode", "standalone")], None).look_over(&host, &Mode::Cluster).unwrap_err();
+        assert!(error.to_string().contains("with redis://"), "{error}");
         for (name, value, said) in [
             ("redis_version", "6.0.20", "h:1 is version 6.0.20"),
             ("role", "slave", "name that one"),
+            ("redis_mode", "cluster", "redis+cluster://"),
             ("maxmemory_policy", "allkeys-lru", "CONFIG SET maxmemory-policy noeviction"),
             ("maxmemory_policy", "volatile-ttl", "CONFIG SET maxmemory-policy noeviction"),
         ] {
-            let error = found(&[(name, value)], None).look_over(&host).unwrap_err().to_string();
+            let error = found(&[(name, value)], None).look_over(&host, &one).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");
         }
     }

@@ -10,7 +10,7 @@ use super::link::{Link, Step, Twice};
 use super::node::{Node, Open, answer};
 
 /// How long a marker stays: it need only come after the end in the stream of changes.
-const MARKER_MS: u64 = 60_000;
+const MARKER_MS: u64 = 10_000;
 
 impl Link {
     /// Takes a session's value away. Who gets it has ended the session.

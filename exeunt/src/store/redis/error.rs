@@ -7,6 +7,7 @@ use std::error::Error;
 use redis::{RedisError, ServerErrorKind};
 
 use super::url::Host;
+use crate::session::SessionId;
 use crate::store::StoreError;
 
 /// Why no store could be opened over Redis or Valkey.
@@ -66,6 +67,8 @@ pub(super) enum Fault {
     Said { address: Host, source: RedisError },
     #[error("{0}")]
     Form(&'static str),
+    #[error("the session {id}: {what}")]
+    Unreadable { id: SessionId, what: &'static str },
     #[error("{what}")]
     NoPrimary { what: String, source: Option<Box<Fault>> },
     #[error(
@@ -87,7 +90,7 @@ impl Fault {
         match self {
             Self::Connect(_) | Self::NoPrimary { .. } => true,
             Self::Said { source, .. } => is_elsewhere(source),
-            Self::Late { .. } | Self::Form(_) | Self::Replicas { .. } => false,
+            Self::Late { .. } | Self::Form(_) | Self::Unreadable { .. } | Self::Replicas { .. } => false,
         }
     }
 

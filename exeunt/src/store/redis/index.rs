@@ -60,11 +60,19 @@ impl Inner {
         ids: &[SessionId],
         until: Instant,
     ) -> Result<Vec<Option<Record>>, Fault> {
-        let keys: Vec<_> = ids.iter().map(|id| self.session(id)).collect();
-        let values = self.link.values(&keys, until).await?;
+        let values = self.values(ids, until).await?;
         let records =
             ids.iter().zip(values).map(|(id, value)| value.map(|value| unpack(*id, &value)).transpose());
         records.collect()
+    }
+
+    pub(super) async fn values(
+        &self,
+        ids: &[SessionId],
+        until: Instant,
+    ) -> Result<Vec<Option<Vec<u8>>>, Fault> {
+        let keys: Vec<_> = ids.iter().map(|id| self.session(id)).collect();
+        self.link.values(&keys, until).await
     }
 
     /// Ends the user's sessions among those that are surplus: whoever looks last has seen all, and all order them alike.

@@ -137,7 +137,7 @@ impl Node {
             let mut connection = open.map_err(|error| self.cannot(error))?;
             if self.role == Role::Primary {
                 let found = Found::of(&mut connection).await.map_err(|error| self.cannot(error))?;
-                found.look_over(&self.host)?;
+                found.look_over(&self.host, &self.config.mode)?;
                 for problem in found.problems(self.config.wait_replicas) {
                     tracing::warn!(server = %self.host, "{problem}");
                 }

@@ -23,8 +23,8 @@ const HAS_PREVIOUS: u8 = 2;
 const HAS_AUTHENTICATED: u8 = 4;
 
 /// What a value says that a newer version wrote. Scripts say it, too.
-pub(super) const NEWER: &str = "a newer exeunt wrote this session: update this one, or end the session there";
-const DAMAGED: &str = "the value of a session is damaged";
+pub(super) const NEWER: &str = "a newer exeunt wrote it: update this one, or log out everywhere";
+const DAMAGED: &str = "its value is damaged: log its user out everywhere, or delete its key";
 
 pub(super) fn pack(record: &Record) -> Vec<u8> {
     let authenticated = Some(record.authenticated_at()).filter(|at| *at != record.created_at());
@@ -53,9 +53,11 @@ pub(super) fn pack(record: &Record) -> Vec<u8> {
 
 pub(super) fn unpack(id: SessionId, value: &[u8]) -> Result<Record, Fault> {
     match value.first() {
-        Some(&VERSION) => parts(id, value).map(Record::restore).ok_or(Fault::Form(DAMAGED)),
-        Some(_) => Err(Fault::Form(NEWER)),
-        None => Err(Fault::Form(DAMAGED)),
+        Some(&VERSION) => {
+            parts(id, value).map(Record::restore).ok_or(Fault::Unreadable { id, what: DAMAGED })
+        }
+        Some(_) => Err(Fault::Unreadable { id, what: NEWER }),
+        None => Err(Fault::Unreadable { id, what: DAMAGED }),
     }
 }
 
