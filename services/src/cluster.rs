@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 
 use crate::process::wait_for;
-use crate::redis::{Redis, has_all_of};
+use crate::redis::{Redis, is_in_step};
 
 const PRIMARIES: usize = 3;
 const SLOTS: usize = 16_384;
@@ -60,7 +60,7 @@ impl Cluster {
         for node in self.nodes.iter().skip(1) {
             node.cli(&["cluster", "meet", "127.0.0.1", &port, &bus])?;
         }
-        self.wait_until_ok()?;
+        wait_for("the nodes know each other", || Ok(self.agreed()?.is_some()))?;
         for (replica, primary) in replicas.iter().zip(primaries) {
             let id = primary.cli(&["cluster", "myid"])?;
             replica.cli(&["cluster", "replicate", id.trim()])?;
@@ -145,39 +145,49 @@ impl Cluster {
         self.nodes.iter().filter(|node| node.is_started()).try_for_each(Redis::cut_connections)
     }
 
-    /// Waits until every node that was not killed serves, and knows who serves what: one view, all slots, replicas in
-    /// step. None may be paused.
+    /// Waits until every node that was not killed serves slots or has all that its primary has, and all agree who serves
+    /// what. None may be paused.
     ///
     /// # Errors
     ///
     /// If that does not happen within a minute.
     pub fn wait_until_ok(&self) -> Result<()> {
-        wait_for("the cluster serves all slots", || {
-            let mut views = Vec::new();
+        wait_for("the cluster serves all slots, and each replica is in step", || {
+            let Some(served) = self.agreed()? else { return Ok(false) };
             for node in self.nodes.iter().filter(|node| node.is_started()) {
-                let info = node.cli(&["cluster", "info"])?;
-                let known = format!("cluster_known_nodes:{}\r", self.nodes.len());
-                if !info.contains("cluster_state:ok") || !info.contains(&known) {
+                let serves = served.iter().any(|(_, _, port)| *port == node.port());
+                // One that was killed has no role for a moment: it neither serves nor follows.
+                if !serves && !self.follows(node)? {
                     return Ok(false);
                 }
-                let replication = node.cli(&["info", "replication"])?;
-                if replication.contains("role:slave") && !self.has_followed(node, &replication)? {
-                    return Ok(false);
-                }
-                views.push(served(&node.cli(&["cluster", "nodes"])?));
             }
-            let first = views.first().context("a node is up")?;
-            Ok(views.iter().all(|view| view == first))
+            Ok(true)
         })
     }
 
-    /// Whether a replica has all that its primary has.
-    fn has_followed(&self, replica: &Redis, replication: &str) -> Result<bool> {
-        let port = replication.lines().find_map(|line| line.strip_prefix("master_port:"));
-        let port: u16 = port.unwrap_or_default().trim().parse().unwrap_or(0);
-        let primary = self.nodes.iter().find(|node| node.port() == port);
-        let up = replication.contains("master_link_status:up");
-        Ok(up && primary.is_some_and(Redis::is_started) && has_all_of(replica, primary.context("it is up")?)?)
+    /// Who serves which slots, once all that are up know each other, serve, and say the same.
+    fn agreed(&self) -> Result<Option<Vec<(u16, u16, u16)>>> {
+        let known = format!("cluster_known_nodes:{}\r", self.nodes.len());
+        let mut views = Vec::new();
+        for node in self.nodes.iter().filter(|node| node.is_started()) {
+            let info = node.cli(&["cluster", "info"])?;
+            if !info.contains("cluster_state:ok") || !info.contains(&known) {
+                return Ok(None);
+            }
+            views.push(served(&node.cli(&["cluster", "nodes"])?));
+        }
+        let first = views.pop().context("a node is up")?;
+        Ok(views.iter().all(|view| *view == first).then_some(first))
+    }
+
+    fn follows(&self, replica: &Redis) -> Result<bool> {
+        let primaries = self.nodes.iter().filter(|node| node.is_started() && node.port() != replica.port());
+        for primary in primaries {
+            if is_in_step(replica, primary)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn index_of(&self, key: &str) -> Result<usize> {

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, bail};
 
 use crate::process::wait_for;
-use crate::redis::{Redis, has_all_of};
+use crate::redis::{Redis, is_in_step};
 
 const MASTER: &str = "mymaster";
 const SENTINELS: usize = 3;
@@ -41,7 +41,7 @@ impl Sentinel {
         let primary = Redis::start(settings)?;
         let replicaof = format!("replicaof 127.0.0.1 {}", primary.port());
         let replica = Redis::start(&[settings, &[&replicaof]].concat())?;
-        replica.wait_until_in_step()?;
+        wait_for("the replica is in step", || is_in_step(&replica, &primary))?;
         let watch = [
             format!("sentinel monitor {MASTER} 127.0.0.1 {} {QUORUM}", primary.port()),
             format!("sentinel down-after-milliseconds {MASTER} {DOWN_AFTER}"),
@@ -176,10 +176,7 @@ impl Sentinel {
     pub fn wait_until_all_is_well(&self) -> Result<()> {
         wait_for("a primary, its replica and three sentinels know each other", || {
             let (primary, replica) = (self.primary()?, self.replica()?);
-            let answer = replica.cli(&["info", "replication"])?;
-            let follows = answer.contains(&format!("master_port:{}\r", primary.port()))
-                && answer.contains("master_link_status:up");
-            if !follows || !is_primary(primary)? || !has_all_of(replica, primary)? {
+            if !is_primary(primary)? || !is_in_step(replica, primary)? {
                 return Ok(false);
             }
             for sentinel in &self.sentinels {
