@@ -205,7 +205,9 @@ fn later(now: Timestamp, step: &Step) -> Timestamp {
     if let Step::Wait { minutes: waited } = step { now.plus(minutes(*waited)) } else { now }
 }
 
-fn histories(cases: u32) -> ProptestConfig {
+/// So many with each change; each store lives through 10,000 under `cargo xtask soak`.
+fn histories(few: u32) -> ProptestConfig {
+    let cases = services::rounds(few, 10_000);
     let kept = FileFailurePersistence::Direct("tests/model.proptest-regressions");
     ProptestConfig { cases, failure_persistence: Some(Box::new(kept)), ..ProptestConfig::default() }
 }

@@ -13,6 +13,7 @@ mod postgres;
 mod process;
 mod redis;
 mod sentinel;
+mod soak;
 
 #[cfg(test)]
 mod tests;
@@ -23,3 +24,4 @@ pub use self::pgbouncer::PgBouncer;
 pub use self::postgres::Postgres;
 pub use self::redis::Redis;
 pub use self::sentinel::Sentinel;
+pub use self::soak::{minutes, rounds};

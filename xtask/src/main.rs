@@ -1,4 +1,4 @@
-//! One way to do each thing: `cargo xtask test | ci | tidy | services | bench`.
+//! One way to do each thing: `cargo xtask test | ci | tidy | soak | services | bench`.
 //!
 //! Must never pass because a tool was missing: what cannot be checked is a failure.
 
@@ -8,6 +8,7 @@ mod dependencies;
 mod deploy;
 mod licence;
 mod services;
+mod soak;
 mod steps;
 mod test;
 mod tidy;
@@ -28,6 +29,8 @@ enum Task {
     Ci,
     /// Checks what compilers do not: the arrows between modules, the words, the table of requirements.
     Tidy,
+    /// Hunts for faults for hours: the tests that draw lots, with many more rounds.
+    Soak(soak::Options),
     /// Starts one of each server on free loopback ports, until Ctrl-C or the end of standard input.
     Services,
     /// Measures speed and memory, and writes the tables of bench/README.md.
@@ -56,6 +59,7 @@ fn run(task: &Task) -> Result<()> {
         Task::Test => test::run(&root),
         Task::Ci => ci::run(&root),
         Task::Tidy => tidy::run(&root),
+        Task::Soak(options) => soak::run(&root, options),
         Task::Services => services::run(),
         Task::Bench { arguments } => bench::run(&root, arguments),
     }
