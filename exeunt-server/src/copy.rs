@@ -11,11 +11,12 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use self::place::{FromSide, ToSide};
+use self::place::FromSide;
 pub use self::sessions::SessionsCopied;
 use crate::accounts::copy::{AccountsCopied, CopyError, Everybody};
 use crate::admin::{Code, Failure};
 use crate::config::Place;
+use crate::engines::Opened;
 
 /// What to copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -61,11 +62,11 @@ pub type Progress<'a> = &'a (dyn Fn(&SessionsCopied) + Sync);
 pub async fn copy(order: &Order, progress: Progress<'_>) -> Result<Copied, Failure> {
     check(order)?;
     let from = FromSide::open(&order.from, order.last).await?;
-    let to = ToSide::open(&order.to).await?;
+    let to = place::open(&order.to).await?;
     let mut copied = Copied::default();
     let wants = |what| order.only.is_none_or(|only| only == what);
     if wants(Only::Sessions) {
-        let (source, target) = (from.sessions().await?, to.sessions().await?);
+        let (source, target) = (from.sessions().await?, place::sessions(&to).await?);
         // Before anything is written: of a place that was used, all is as it was.
         sessions::check_unused(&source, &target).await?;
         if order.last {
@@ -112,7 +113,7 @@ fn check(order: &Order) -> Result<(), Failure> {
 async fn accounts(
     order: &Order,
     from: &FromSide,
-    to: &ToSide,
+    to: &Opened,
     copied: &mut Copied,
 ) -> Result<Option<AccountsCopied>, Failure> {
     if order.only == Some(Only::Sessions) {
@@ -128,7 +129,7 @@ async fn accounts(
         copied.notes.push(format!("{} has no accounts.", order.from));
         return Ok(None);
     };
-    let Some(engine) = to.accounts() else {
+    let Some(engine) = to.database() else {
         copied.notes.push(format!(
             "Redis keeps no accounts: {} stay in {}. Name that with --accounts (accounts, EXEUNT_ACCOUNTS), or copy them \
              to a file or to PostgreSQL with --only accounts.",
@@ -140,7 +141,7 @@ async fn accounts(
     if order.last {
         everybody.check_nothing_is_left()?;
     }
-    Ok(Some(everybody.write(&engine).await?))
+    Ok(Some(everybody.write(engine).await?))
 }
 
 fn last_word(order: &Order, copied: &Copied) -> String {

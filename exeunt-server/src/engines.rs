@@ -2,19 +2,20 @@
 //!
 //! Must never open a place twice, begin without one of them, or show a password.
 
+mod opened;
 mod report;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use exeunt::store::Store;
-use exeunt::store::postgres::{self, PostgresStore};
-use exeunt::store::redis::RedisStore;
-use exeunt::store::sqlite::{self, OpenError, SqliteStore};
+use exeunt::store::sqlite::{self, SqliteStore};
 use exeunt::{Near, Sessions};
 
-use crate::accounts::{Accounts, AccountsUnusable, Engine, Hasher};
+use crate::accounts::{Accounts, Hasher};
 use crate::config::{Config, Place};
+
+pub(crate) use self::opened::{Opened, Patience, Unusable, locked};
 
 /// What keeps sessions and accounts, opened. Cheap to clone; clones share everything.
 #[derive(Clone, Debug)]
@@ -24,13 +25,6 @@ pub struct Engines {
     accounts: Option<Opened>,
 }
 
-#[derive(Clone, Debug)]
-enum Opened {
-    File(sqlite::Database),
-    Redis(RedisStore),
-    Postgres(postgres::Database),
-}
-
 /// An engine cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot use {place}, which is where {keeps} live (--{option})")]
@@ -38,17 +32,14 @@ pub struct EngineError {
     keeps: &'static str,
     option: &'static str,
     place: String,
-    source: Box<dyn std::error::Error + Send + Sync>,
+    source: Unusable,
 }
 
 impl EngineError {
     /// The file that another process owns, if it is that.
     #[must_use]
     pub fn locked(&self) -> Option<&Path> {
-        match self.source.downcast_ref() {
-            Some(OpenError::Locked { path }) => Some(path),
-            _ => None,
-        }
+        locked(&self.source)
     }
 }
 
@@ -76,7 +67,7 @@ impl Engines {
     /// One file for everything, open already.
     #[must_use]
     pub fn of_file(database: sqlite::Database) -> Self {
-        Self { store: Opened::File(database), accounts: None }
+        Self { store: Opened::Database(database.into()), accounts: None }
     }
 
     /// The sessions, with a near cache of that many bytes where this process owns them.
@@ -85,17 +76,13 @@ impl Engines {
     ///
     /// If the tables cannot be made.
     pub async fn store(&self, near_cache_bytes: usize) -> Result<Arc<dyn Store>, EngineError> {
-        let unusable = |error| self.error(SESSIONS, "store", &self.store, error);
-        Ok(match &self.store {
-            Opened::File(database) => {
+        let unusable = |error: Unusable| self.error(SESSIONS, "store", &self.store, error);
+        Ok(match self.store.file() {
+            Some(database) => {
                 let store = SqliteStore::over(database.clone()).map_err(|error| unusable(error.into()))?;
                 Arc::new(Near::new(store, near_cache_bytes))
             }
-            Opened::Redis(store) => Arc::new(store.clone()),
-            Opened::Postgres(database) => {
-                let store = PostgresStore::over(database.clone()).await;
-                Arc::new(store.map_err(|error| unusable(error.into()))?)
-            }
+            None => self.store.sessions().await.map_err(unusable)?,
         })
     }
 
@@ -106,14 +93,9 @@ impl Engines {
     /// If the tables cannot be made.
     pub async fn accounts(&self, sessions: &Sessions, hasher: Hasher) -> Result<Accounts, EngineError> {
         let opened = self.accounts.as_ref().unwrap_or(&self.store);
-        let engine = match opened {
-            Opened::File(database) => Engine::from(database.clone()),
-            Opened::Postgres(database) => Engine::from(database.clone()),
-            Opened::Redis(_) => return Err(self.error(ACCOUNTS, "accounts", opened, NO_ACCOUNTS.into())),
-        };
-        let accounts = Accounts::open(engine, hasher)
-            .await
-            .map_err(|error: AccountsUnusable| self.error(ACCOUNTS, "accounts", opened, error.into()))?;
+        let unusable = |error: Unusable| self.error(ACCOUNTS, "accounts", opened, error);
+        let engine = opened.database().ok_or_else(|| unusable(NO_ACCOUNTS.into()))?.clone();
+        let accounts = Accounts::open(engine, hasher).await.map_err(|error| unusable(error.into()))?;
         Ok(match self.accounts {
             None => accounts,
             Some(_) => accounts.apart_from(sessions.clone()),
@@ -127,10 +109,7 @@ impl Engines {
     }
 
     fn files(&self) -> impl Iterator<Item = &sqlite::Database> {
-        self.accounts.iter().chain([&self.store]).filter_map(|opened| match opened {
-            Opened::File(database) => Some(database),
-            Opened::Redis(_) | Opened::Postgres(_) => None,
-        })
+        self.accounts.iter().chain([&self.store]).filter_map(Opened::file)
     }
 
     /// Takes no more writes into files, and waits for those under way. Blocks.
@@ -143,44 +122,15 @@ impl Engines {
         keeps: &'static str,
         option: &'static str,
         opened: &Opened,
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Unusable,
     ) -> EngineError {
         EngineError { keeps, option, place: opened.place(), source }
     }
 }
 
-impl Opened {
-    /// For messages, without a password.
-    fn place(&self) -> String {
-        match self {
-            Self::File(database) => database.path().display().to_string(),
-            Self::Redis(store) => store.address().to_owned(),
-            Self::Postgres(database) => database.address().to_owned(),
-        }
-    }
-}
-
 async fn open(place: &Place, keeps: &'static str, option: &'static str) -> Result<Opened, EngineError> {
-    let unusable = |source: Box<dyn std::error::Error + Send + Sync>| EngineError {
-        keeps,
-        option,
-        place: place.to_string(),
-        source,
-    };
-    match place {
-        Place::File(path) => {
-            let database = sqlite::Database::open(path).map_err(|error| unusable(error.into()))?;
-            Ok(Opened::File(database))
-        }
-        Place::Postgres(address) => {
-            let database = postgres::Database::connect(address.expose()).await;
-            Ok(Opened::Postgres(database.map_err(|error| unusable(error.into()))?))
-        }
-        Place::Redis(address) => {
-            let store = RedisStore::connect(address.expose()).await;
-            Ok(Opened::Redis(store.map_err(|error| unusable(error.into()))?))
-        }
-    }
+    let opened = Opened::open(place).await;
+    opened.map_err(|source| EngineError { keeps, option, place: place.to_string(), source })
 }
 
 /// Whether both are one: of files also where the paths differ in writing, and where none is there yet.

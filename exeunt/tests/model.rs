@@ -256,16 +256,12 @@ mod sqlite {
 mod postgres_server;
 
 #[cfg(feature = "postgres")]
-#[path = "common/proxy.rs"]
-mod proxy;
-
-#[cfg(feature = "postgres")]
 mod postgres {
     use exeunt::store::postgres::PostgresStore;
 
     use super::postgres_server::{fresh, server};
-    use super::proxy::{Cut, Proxy};
     use super::*;
+    use crate::common::gate::{Cut, Gate};
 
     proptest! {
         #![proptest_config(histories(24))]
@@ -312,11 +308,11 @@ mod postgres {
 
     /// An error leaves two courses: the step happened, or it did not. At each answer one at least has to agree.
     async fn live_through_cuts(history: &[(Step, Option<Cut>)]) -> Result<(), TestCaseError> {
-        let proxy = Proxy::to(server().port(), tokio::sync::watch::channel(()).1).await;
-        let by_proxy = format!(":{}/", proxy.port());
-        let name = format!("cut_{}", proxy.port());
+        let gate = Gate::to(server().port()).await;
+        let by_gate = format!(":{}/", gate.port());
+        let name = format!("cut_{}", gate.port());
         let url = fresh(&format!("&application_name={name}"));
-        let url = url.replace(&format!(":{}/", server().port()), &by_proxy);
+        let url = url.replace(&format!(":{}/", server().port()), &by_gate);
         let store = PostgresStore::connect(&url).await.expect("the server lets us in");
         let mut courses = vec![Course::of(Vec::new()).await];
         let mut now = START;
@@ -327,9 +323,11 @@ mod postgres {
                 Step::Purge { .. } => &Step::Purge { limit: 1_000 },
                 step => step,
             };
-            proxy.cut(*cut);
+            if let Some(cut) = cut {
+                gate.cut(0, *cut);
+            }
             let answer = try_take(&store, step, now).await;
-            proxy.cut(None);
+            gate.pass();
             let mut agreeing = Vec::new();
             for mut course in courses {
                 let mut taken = course.steps.clone();
@@ -387,7 +385,7 @@ mod redis {
     use services::{Cluster, Redis};
 
     use super::*;
-    use crate::common::gate::Gate;
+    use crate::common::gate::{Cut, Gate};
 
     static SERVER: LazyLock<Redis> = LazyLock::new(|| Redis::start(&[]).expect("a server starts"));
     static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&[]).expect("a cluster starts"));
@@ -427,7 +425,7 @@ mod redis {
 
         #[test]
         fn what_redis_answered_stays_true_however_connections_are_cut(
-            history in vec((step(), proptest::option::of((0..8_u8, any::<bool>()))), 1..60)
+            history in vec((step(), proptest::option::of((0..8_u8, cut()))), 1..60)
         ) {
             threads().block_on(async {
                 let gate = Gate::to(SERVER.port()).await;
@@ -437,12 +435,16 @@ mod redis {
         }
     }
 
+    fn cut() -> impl Strategy<Value = Cut> {
+        prop_oneof![Just(Cut::Before), Just(Cut::After)]
+    }
+
     /// A step that is answered did what memory does. Of one that is not, each session is as it was or as it would be;
     /// from then on what is seen counts.
     async fn live_through_cuts(
         store: &RedisStore,
         gate: &Gate,
-        history: &[(Step, Option<(u8, bool)>)],
+        history: &[(Step, Option<(u8, Cut)>)],
     ) -> Result<(), TestCaseError> {
         let mut reference = MemoryStore::new();
         let mut now = start();
@@ -450,8 +452,8 @@ mod redis {
             now = later(now, step);
             let before = stored(&reference).await;
             let expected = take(&reference, step, now).await;
-            if let Some((after, answered)) = cut {
-                gate.cut(*after, *answered);
+            if let Some((after, cut)) = cut {
+                gate.cut(*after, *cut);
             }
             let answer = try_take(store, step, now).await;
             gate.pass();

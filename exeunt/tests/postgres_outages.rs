@@ -2,8 +2,9 @@
 
 #![cfg(feature = "postgres")]
 
-#[path = "common/proxy.rs"]
-mod proxy;
+#[path = "common/gate.rs"]
+#[expect(dead_code, reason = "each of the tests uses a part of it")]
+mod gate;
 
 use std::time::Duration;
 
@@ -12,9 +13,8 @@ use exeunt::store::postgres::{ConnectError, Database, PostgresStore};
 use exeunt::store::{Created, Saved, Store, StoreError};
 use exeunt::{Data, Record, SessionId, Timestamp, UserId, Verifier};
 use services::{PgBouncer, Postgres};
-use tokio::sync::watch;
 
-use crate::proxy::{Cut, Proxy};
+use crate::gate::{Cut, Gate};
 
 const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
 const LATER: Timestamp = Timestamp::from_secs(1_767_229_200);
@@ -43,6 +43,12 @@ fn record(id: i64) -> Record {
 async fn connected(url: &str, further: &str) -> PostgresStore {
     let url = format!("{url}?pool={POOL}&deadline=1s{further}");
     PostgresStore::connect(&url).await.expect("the server answers")
+}
+
+async fn behind(server: &Postgres) -> (PostgresStore, Gate) {
+    let gate = Gate::to(server.port()).await;
+    let url = server.url("postgres").replace(&server.port().to_string(), &gate.port().to_string());
+    (connected(&url, "").await, gate)
 }
 
 /// R02: nobody is told "there was none" of an end that is on this server alone.
@@ -219,14 +225,11 @@ async fn connections_that_were_cut_are_replaced() {
 #[tokio::test]
 async fn connections_that_fell_silent_cost_one_call_and_not_one_each() {
     let server = Postgres::start(&[]).unwrap();
-    let (silence, silent) = watch::channel(());
-    let proxy = Proxy::to(server.port(), silent).await;
-    let url = server.url("postgres").replace(&server.port().to_string(), &proxy.port().to_string());
-    let store = connected(&url, "").await;
+    let (store, gate) = behind(&server).await;
     let kept = kept(&store).await;
     for _ in 0..2 {
         warm(&store).await;
-        silence.send_replace(());
+        gate.fall_silent();
         store.load(&kept.id(), NOW).await.expect_err("it waits for what never comes");
         serves_again(&store, &kept).await;
     }
@@ -236,14 +239,11 @@ async fn connections_that_fell_silent_cost_one_call_and_not_one_each() {
 async fn a_logout_whose_answer_was_lost_is_unknown_and_final() {
     // R05
     let server = Postgres::start(&[]).unwrap();
-    let (_, silent) = watch::channel(());
-    let proxy = Proxy::to(server.port(), silent).await;
-    let url = server.url("postgres").replace(&server.port().to_string(), &proxy.port().to_string());
-    let store = connected(&url, "").await;
+    let (store, gate) = behind(&server).await;
     let record = record(1);
     let _ = store.create(&record, 100).await.unwrap();
     assert!(store.destroy(&SessionId::from_i64(9).unwrap()).await.is_ok_and(|hit| !hit), "it is prepared");
-    proxy.cut(Cut::After);
+    gate.cut(0, Cut::After);
     store.destroy(&record.id()).await.expect_err("its answer was lost");
     assert_eq!(store.load(&record.id(), NOW).await.unwrap(), None);
     assert!(!store.destroy(&record.id()).await.unwrap());
@@ -251,11 +251,11 @@ async fn a_logout_whose_answer_was_lost_is_unknown_and_final() {
     assert_eq!(saved, Saved::Gone);
 
     let _ = store.create(&record, 100).await.unwrap();
-    proxy.cut(Cut::Before);
+    gate.cut(0, Cut::Before);
     store.destroy(&record.id()).await.expect_err("it was never heard");
     assert!(store.load(&record.id(), NOW).await.unwrap().is_some(), "so that the session lives on");
 
-    proxy.cut(Cut::During);
+    gate.cut(0, Cut::During);
     store.destroy(&record.id()).await.expect_err("nobody knows");
     // Who asks again knows.
     store.destroy(&record.id()).await.unwrap();

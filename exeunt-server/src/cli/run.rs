@@ -6,7 +6,6 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -16,12 +15,8 @@ use super::{AccountCommand, Cli, SessionCommand, Top, password, show, store};
 use crate::accounts::{AccountError, Hasher};
 use crate::admin::{Admin, Code, Command, Failure, Reply};
 use crate::config::{self, Config, ConfigError, Options, Place};
-use crate::engines::{EngineError, Engines};
+use crate::engines::{EngineError, Engines, Patience};
 use crate::{control, serve};
-
-/// How long to wait for another command that has the store open, or for a server that is just starting.
-const OWNER_PATIENCE: Duration = Duration::from_secs(3);
-const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Runs the program with these arguments, the first of which is its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -139,7 +134,7 @@ async fn ask(config: &Config, command: Command) -> Result<Reply, Failure> {
     if let Some(missing) = files.into_iter().flatten().find(|file| !creates && !file.exists()) {
         return Err(no_store(missing));
     }
-    let began = Instant::now();
+    let patience = Patience::begin();
     loop {
         let error = match Engines::open(config).await {
             Ok(engines) => return do_it(config, engines, command).await,
@@ -148,9 +143,9 @@ async fn ask(config: &Config, command: Command) -> Result<Reply, Failure> {
         let Some(path) = error.locked() else { return Err(error.into()) };
         match control::reach(path).await {
             Ok(owner) => return owner.ask(&command).await,
-            Err(failure) if began.elapsed() > OWNER_PATIENCE => return Err(failure),
             // Another command may have it open for a moment, or a server is about to listen.
-            Err(_) => tokio::time::sleep(ASK_AGAIN).await,
+            Err(_) if patience.again().await => (),
+            Err(failure) => return Err(failure),
         }
     }
 }

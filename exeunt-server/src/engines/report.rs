@@ -8,7 +8,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use exeunt::store::sqlite::{Database, DatabaseError};
 use exeunt::store::{Report, Store as _};
 
-use super::{ACCOUNTS, BOTH, EngineError, Engines, Opened, SESSIONS};
+use super::{ACCOUNTS, BOTH, EngineError, Engines, Opened, SESSIONS, Unusable};
+use crate::accounts::Engine;
 
 impl Engines {
     /// What each keeps, where it is, and what there is to know of it. Reads a file as a whole, which takes a while.
@@ -31,9 +32,9 @@ impl Engines {
 }
 
 impl Opened {
-    async fn report(&self) -> Result<Report, Box<dyn std::error::Error + Send + Sync>> {
+    async fn report(&self) -> Result<Report, Unusable> {
         match self {
-            Self::File(database) => {
+            Self::Database(Engine::Sqlite(database)) => {
                 database.ping().await?;
                 let database = database.clone();
                 tokio::task::spawn_blocking(move || of_file(&database)).await?
@@ -42,7 +43,7 @@ impl Opened {
                 store.ping().await?;
                 Ok(store.check().await?)
             }
-            Self::Postgres(database) => {
+            Self::Database(Engine::Postgres(database)) => {
                 database.ping().await?;
                 Ok(database.check().await?)
             }
@@ -50,7 +51,7 @@ impl Opened {
     }
 }
 
-fn of_file(database: &Database) -> Result<Report, Box<dyn std::error::Error + Send + Sync>> {
+fn of_file(database: &Database) -> Result<Report, Unusable> {
     let mut problems = database.integrity()?;
     let schema = database.read(|connection| {
         let mut select = connection.prepare("SELECT component, version FROM migration")?;

@@ -1,26 +1,37 @@
-//! A way to the server that cuts connections, or holds a request up, just where a test wants it.
+//! A way to a server that cuts connections, or holds a request up, just where a test wants it.
 
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 /// Listens on a port of its own. Its server gets every request but for those that the plan speaks of.
 #[derive(Debug)]
 pub(crate) struct Gate {
     port: u16,
     plan: Arc<Mutex<Plan>>,
+    silence: watch::Sender<()>,
+}
+
+/// What happens to a request, and the connection that it came over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// The server does not hear it.
+    Before,
+    /// The server hears it; nobody waits for the answer.
+    During,
+    /// The server has done it, and all before it; the client does not hear that.
+    After,
 }
 
 #[derive(Debug, Default)]
 enum Plan {
     #[default]
     Pass,
-    /// After so many requests more, the connection is cut: before the server gets the next one, or before the client
-    /// gets the answer to it.
-    Cut { after: u8, answered: bool },
+    /// The request after so many others is cut.
+    Cut { after: u8, cut: Cut },
     /// The next request with this word waits.
     Hold { word: &'static str, reached: oneshot::Sender<()>, go_on: Arc<Notify> },
 }
@@ -51,12 +62,15 @@ impl Gate {
         let port = listener.local_addr().expect("it listens").port();
         let plan = Arc::new(Mutex::new(Plan::Pass));
         let shared = Arc::clone(&plan);
+        let (silence, silent) = watch::channel(());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, server, Arc::clone(&shared)));
+                let mut silent = silent.clone();
+                silent.mark_unchanged();
+                tokio::spawn(carry(client, server, Arc::clone(&shared), silent));
             }
         });
-        Self { port, plan }
+        Self { port, plan, silence }
     }
 
     /// Where it listens.
@@ -64,9 +78,14 @@ impl Gate {
         self.port
     }
 
-    /// Cuts the connection at the request after so many others: before the server gets it, or before it is answered.
-    pub(crate) fn cut(&self, after: u8, answered: bool) {
-        *self.plan.lock().expect("no test panics here") = Plan::Cut { after, answered };
+    /// Cuts the connection over which the request after so many others comes.
+    pub(crate) fn cut(&self, after: u8, cut: Cut) {
+        *self.plan.lock().expect("no test panics here") = Plan::Cut { after, cut };
+    }
+
+    /// The connections that there are fall silent, and no end hears of it, as when a firewall forgets them.
+    pub(crate) fn fall_silent(&self) {
+        self.silence.send_replace(());
     }
 
     /// Cuts nothing any more.
@@ -86,8 +105,7 @@ impl Gate {
 
 enum Next {
     Pass,
-    CutNow,
-    CutUnanswered,
+    Cut(Cut),
     Wait(oneshot::Sender<()>, Arc<Notify>),
 }
 
@@ -95,10 +113,9 @@ fn next(plan: &Mutex<Plan>, request: &[u8]) -> Next {
     let mut plan = plan.lock().expect("no test panics here");
     match std::mem::take(&mut *plan) {
         Plan::Pass => Next::Pass,
-        Plan::Cut { after: 0, answered: true } => Next::CutUnanswered,
-        Plan::Cut { after: 0, answered: false } => Next::CutNow,
-        Plan::Cut { after, answered } => {
-            *plan = Plan::Cut { after: after - 1, answered };
+        Plan::Cut { after: 0, cut } => Next::Cut(cut),
+        Plan::Cut { after, cut } => {
+            *plan = Plan::Cut { after: after - 1, cut };
             Next::Pass
         }
         Plan::Hold { word, reached, go_on } => {
@@ -114,7 +131,7 @@ fn next(plan: &Mutex<Plan>, request: &[u8]) -> Next {
 }
 
 /// Whoever uses this sends one request at a time, so that what comes at once is one, whole.
-async fn carry(client: TcpStream, server: u16, plan: Arc<Mutex<Plan>>) {
+async fn carry(client: TcpStream, server: u16, plan: Arc<Mutex<Plan>>, mut silent: watch::Receiver<()>) {
     let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await else { return };
     client.set_nodelay(true).expect("a socket");
     server.set_nodelay(true).expect("a socket");
@@ -123,12 +140,15 @@ async fn carry(client: TcpStream, server: u16, plan: Arc<Mutex<Plan>>) {
     let (mut request, mut answer) = (vec![0; 256 * 1024], vec![0; 256 * 1024]);
     loop {
         tokio::select! {
+            Ok(()) = silent.changed() => return std::future::pending().await,
             read = requests.read(&mut request) => {
                 let Some(request) = read.ok().filter(|read| *read > 0).and_then(|read| request.get(..read)) else { return };
                 match next(&plan, request) {
                     Next::Pass => (),
-                    Next::CutNow => return,
-                    Next::CutUnanswered => return unanswered(&mut answers, &mut to_server, request).await,
+                    Next::Cut(Cut::Before) => return,
+                    // The server may be gone already: then it was cut before.
+                    Next::Cut(Cut::During) => return drop(to_server.write_all(request).await),
+                    Next::Cut(Cut::After) => return unanswered(&mut answers, &mut to_server, request).await,
                     Next::Wait(reached, go_on) => {
                         reached.send(()).expect("the test waits for it");
                         go_on.notified().await;

@@ -1,6 +1,6 @@
 //! Stores for the tests of stores.
 
 pub(crate) mod announcing;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 #[expect(dead_code, reason = "each of the tests uses a part of it")]
 pub(crate) mod gate;

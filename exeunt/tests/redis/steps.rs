@@ -3,7 +3,7 @@
 use services::Redis;
 
 use super::*;
-use crate::gate::Gate;
+use crate::gate::{Cut, Gate};
 
 async fn behind(server: &Redis) -> (RedisStore, Gate) {
     let gate = Gate::to(server.port()).await;
@@ -208,13 +208,13 @@ async fn what_changes_nothing_is_asked_again_when_its_connection_is_cut() {
     let server = Redis::start(&[]).unwrap();
     let (store, gate) = behind(&server).await;
     let live = created(&store, 1).await;
-    for answered in [false, true] {
-        gate.cut(0, answered);
+    for cut in [Cut::Before, Cut::After] {
+        gate.cut(0, cut);
         assert!(lives(&store, &live).await);
-        gate.cut(0, answered);
+        gate.cut(0, cut);
         assert_eq!(store.list(&user(1), now()).await.unwrap().len(), 1);
         // What was, or was not, done cannot be told apart, so nobody says "there was none".
-        gate.cut(0, answered);
+        gate.cut(0, cut);
         assert!(store.destroy(&record(1, now()).id()).await.is_err());
     }
 }
