@@ -50,7 +50,7 @@ use redis::Value;
 pub use self::error::ConnectError;
 use self::error::Fault;
 use self::link::{Link, READ, Twice};
-use self::node::{answer, yes};
+use self::node::yes;
 use self::packed::{instant_bytes, unpack};
 use self::url::{Config, Mode};
 use super::{Created, Purged, Report, Saved, Store, StoreError, async_trait};
@@ -193,8 +193,11 @@ impl Store for RedisStore {
         let (key, until) = (inner.session(id), inner.link.until());
         let mut read = redis::Cmd::with_capacity(2, READ.len() + key.len());
         read.arg(READ).arg(&key);
-        let value = inner.link.ask(&key, &read, Twice::Harmless, until).await?;
-        let Some(value) = answer::<Option<Vec<u8>>>(value)? else { return Ok(None) };
+        let value = match inner.link.ask(&key, &read, Twice::Harmless, until).await? {
+            Value::BulkString(value) => value,
+            Value::Nil => return Ok(None),
+            _ => return Err(Fault::Form("GETEX answered something unheard of").into()),
+        };
         let record = unpack(*id, &value)?;
         Ok(record.is_live(now).then(|| Arc::new(record)))
     }

@@ -1,13 +1,34 @@
 //! A login on its way against those who look for all sessions of its user, and values that others wrote.
 
 use services::Redis;
+use tokio::task::JoinHandle;
 
 use super::*;
-use crate::gate::{Cut, Gate};
+use crate::gate::{Cut, Gate, Held};
 
 async fn behind(server: &Redis) -> (RedisStore, Gate) {
     let gate = Gate::to(server.port()).await;
     (connected(&format!("redis://127.0.0.1:{}?deadline=10s", gate.port())).await, gate)
+}
+
+/// A login that is in the index, and whose session is not there yet.
+struct OnItsWay {
+    login: Record,
+    held: Held,
+    creating: JoinHandle<Result<Created, StoreError>>,
+    gate: Gate,
+}
+
+async fn on_its_way(server: &Redis) -> OnItsWay {
+    let (slow, gate) = behind(server).await;
+    let login = record(1, now());
+    let mut held = gate.hold("PXAT");
+    let creating = tokio::spawn({
+        let login = login.clone();
+        async move { slow.create(&login, 10).await }
+    });
+    held.reached().await;
+    OnItsWay { login, held, creating, gate }
 }
 
 fn members(server: &Redis) -> Vec<i64> {
@@ -17,17 +38,10 @@ fn members(server: &Redis) -> Vec<i64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn list_and_log_out_everywhere_leave_a_login_on_its_way_alone() {
-    // R16: it is in the index, and its session is not there yet.
+    // R16
     let server = Redis::start(&[]).unwrap();
-    let (slow, gate) = behind(&server).await;
     let store = connected(&server.url()).await;
-    let login = record(1, now());
-    let mut held = gate.hold("PXAT");
-    let creating = tokio::spawn({
-        let login = login.clone();
-        async move { slow.create(&login, 10).await }
-    });
-    held.reached().await;
+    let OnItsWay { login, held, creating, .. } = on_its_way(&server).await;
     assert_eq!(store.list(&user(1), now()).await.unwrap(), []);
     assert_eq!(store.destroy_all(&user(1), None).await.unwrap(), []);
     assert_eq!(members(&server), [login.id().to_i64()], "the login was struck out");
@@ -43,15 +57,8 @@ async fn list_and_log_out_everywhere_leave_a_login_on_its_way_alone() {
 async fn a_login_that_loses_its_name_on_the_way_enters_it_again() {
     // R16: between the two an index may be lost, on a server of its own.
     let server = Redis::start(&[]).unwrap();
-    let (slow, gate) = behind(&server).await;
     let store = connected(&server.url()).await;
-    let login = record(1, now());
-    let mut held = gate.hold("PXAT");
-    let creating = tokio::spawn({
-        let login = login.clone();
-        async move { slow.create(&login, 10).await }
-    });
-    held.reached().await;
+    let OnItsWay { login, held, creating, .. } = on_its_way(&server).await;
     server.cli(&["del", "exeunt:u:1"]).unwrap();
     held.go_on();
     assert_eq!(creating.await.unwrap().unwrap(), Created::Yes { ended: vec![] });
@@ -61,16 +68,9 @@ async fn a_login_that_loses_its_name_on_the_way_enters_it_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn log_out_everywhere_ends_a_login_that_is_there_and_not_yet_acknowledged() {
     let server = Redis::start(&[]).unwrap();
-    let (slow, gate) = behind(&server).await;
     let store = connected(&server.url()).await;
-    let login = record(1, now());
-    // The second entry: the first one goes by, as it is held only after the session was made.
-    let mut held = gate.hold("PXAT");
-    let creating = tokio::spawn({
-        let login = login.clone();
-        async move { slow.create(&login, 10).await }
-    });
-    held.reached().await;
+    let OnItsWay { login, held, creating, gate } = on_its_way(&server).await;
+    // The second entry: the first one went by before the session was made.
     let mut second = gate.hold("EVALSHA");
     held.go_on();
     second.reached().await;

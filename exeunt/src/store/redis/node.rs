@@ -199,7 +199,9 @@ impl Node {
 impl Open {
     pub(super) async fn ask(&self, command: &Cmd, until: Instant) -> Result<Value, Fault> {
         let mut connection = self.connection.clone();
-        self.within(until, command.query_async(&mut connection)).await
+        // As `query_async` does it, without a box: each request asks once.
+        let asked = async { connection.send_packed_command(command).await?.extract_error() };
+        self.within(until, asked).await
     }
 
     /// Sends several at once. The first that is refused makes an error of all.

@@ -84,7 +84,7 @@ fn parts(id: SessionId, value: &[u8]) -> Option<Parts> {
     let user = UserId::new(text(&mut rest)?).ok()?;
     let client = Client::new(text(&mut rest)?);
     let data = std::str::from_utf8(rest).ok()?;
-    let data = Data::from_json(if data.is_empty() { "{}" } else { data }).ok()?;
+    let data = if data.is_empty() { Data::default() } else { Data::from_json(data).ok()? };
     let remembered = flags & REMEMBERED != 0;
     Some(Parts {
         id,
