@@ -3,6 +3,7 @@
 //! Must never be a check that cannot fail: each has a test with a broken example.
 
 mod arrows;
+mod conflicts;
 mod rows;
 mod source;
 mod words;
@@ -45,6 +46,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         }
     }
     let tests = rows::Tests::read(root)?;
+    findings.extend(conflicts::find(root)?);
     findings.extend(rows::check(&text(root, "SECURITY.md")?, &tests));
     if findings.is_empty() {
         println!("    {} files tidy", library.sources().count() + server.sources().count());

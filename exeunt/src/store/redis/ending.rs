@@ -3,7 +3,7 @@
 //! "Ended" must never be said before as many replicas have it as were asked for, also when it was over already.
 
 use redis::{Cmd, Value};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::error::Fault;
 use super::link::{Link, Step, Twice};
@@ -39,6 +39,10 @@ impl Link {
         moving: bool,
         until: Instant,
     ) -> Result<Value, Fault> {
+        // Those before us wait for the replicas, too.
+        let Ok(_one) = timeout_at(until, node.alone.acquire()).await else {
+            return Err(Fault::Replicas { have: 0, wanted: self.config.wait_replicas });
+        };
         let open = node.take_spare(until).await?;
         let done = self.replicated(&open, key, take, moving, until).await;
         node.give_back(open);

@@ -11,6 +11,7 @@ use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo as _, Pipeline,
     ProtocolVersion, PushInfo, PushKind, RedisConnectionInfo, RedisError, TlsCertificates, Value,
 };
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::check::Found;
@@ -19,6 +20,10 @@ use super::url::{Config, Host, Login, Mode};
 
 /// Connections kept for one step at a time; a moment with more of them must not hold on to them for ever.
 const MOST_SPARE: usize = 16;
+
+/// Connections for one step at a time that are open at once. While replicas are silent each holds its own for a deadline,
+/// and anybody can ask for a logout.
+const MOST_ALONE: usize = 64;
 
 /// What we want of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +44,8 @@ pub(super) struct Node {
     connecting: tokio::sync::Mutex<()>,
     /// Connections for one step at a time, since `WAIT` holds up whatever else uses its connection.
     spare: Mutex<Vec<Arc<Open>>>,
+    /// Whoever has one of these may have a connection for itself.
+    pub(super) alone: Semaphore,
 }
 
 #[derive(Debug)]
@@ -51,7 +58,7 @@ pub(super) struct Open {
 impl Node {
     pub(super) fn new(host: Host, role: Role, config: Arc<Config>) -> Self {
         let (open, connecting, spare) = Default::default();
-        Self { host, role, config, open, connecting, spare }
+        Self { host, role, config, open, connecting, spare, alone: Semaphore::new(MOST_ALONE) }
     }
 
     /// Sends a command over the connection that all share.
