@@ -6,6 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use exeunt::store::sqlite::rusqlite::Error::InvalidPath;
 use exeunt::store::sqlite::{Beside, DatabaseError};
 
 use crate::admin::{Code, Failure};
@@ -65,7 +66,13 @@ fn write(source: &Beside, file: &Path) -> Result<u64, Failure> {
             format!("{}: {error}; a backup that was cut off leaves it: remove it", part.display()),
         )
     })?;
-    let written = vacuum(source, &part).and_then(|()| {
+    let copied = source.backup(&part).map_err(|error| match error {
+        DatabaseError::Sqlite(error) if matches!(*error, InvalidPath(_)) => {
+            Failure::new(Code::Usage, format!("{} is not UTF-8", file.display()))
+        }
+        error => Failure::caused(Code::Store, &error),
+    });
+    let written = copied.and_then(|()| {
         File::open(&part).and_then(|part| part.sync_all()).map_err(failed)?;
         // Unlike a rename this takes no name that somebody else has by now.
         std::fs::hard_link(&part, file).map_err(failed)
@@ -73,18 +80,6 @@ fn write(source: &Beside, file: &Path) -> Result<u64, Failure> {
     // It was made by us, and is of no more use.
     let _ = std::fs::remove_file(&part);
     written.and_then(|()| sync(file).map_err(failed))
-}
-
-fn vacuum(source: &Beside, file: &Path) -> Result<(), Failure> {
-    // SQLite takes a name that begins with `file:` for a URL, and an absolute path for what it is.
-    let absolute = std::path::absolute(file)
-        .map_err(|error| Failure::new(Code::Failed, format!("{}: {error}", file.display())))?;
-    let file = absolute.as_path();
-    let Some(name) = file.to_str() else {
-        return Err(Failure::new(Code::Usage, format!("{} is not UTF-8", file.display())));
-    };
-    let vacuumed = source.read(|connection| Ok(connection.execute("VACUUM INTO ?1", [name]).map(drop)?));
-    vacuumed.map_err(|error: DatabaseError| Failure::caused(Code::Store, &error))
 }
 
 /// The file, and the folder that has its name.

@@ -136,8 +136,8 @@ Examples:
     },
     /// Writes a copy of a SQLite store into a new file, while a server works on it or not.
     #[command(after_help = "\
-To restore: stop the server, put the file in the place of the store, remove FILE-wal and FILE-shm beside it, and, before a
-server starts on it, end the sessions, among which are some that ended since: exeunt session end-all
+To restore: stop the server, put the file in the place of the store, and remove FILE-wal and FILE-shm beside it. No session lives
+in a backup. If accounts are in it, look at what changed since, then say that you go on with it: exeunt store accept-loss
 All of it belongs to the server's user: do this as that user, or give it back with chown.
 
 Examples:
@@ -146,6 +146,17 @@ Examples:
         /// The new file. It is never overwritten.
         file: PathBuf,
     },
+    /// Goes on with a damaged or restored file, and ends its sessions.
+    ///
+    /// A file that may lack changes that were acknowledged, since its log or its data was damaged or a backup was put in its
+    /// place, has no live session any more, and `exeunt serve` refuses it if accounts are in it. Look at them first
+    /// (`exeunt account list`): passwords may be earlier ones, and accounts there again that were removed or disabled. Changes
+    /// nothing where nothing is missing.
+    #[command(after_help = "\
+Examples:
+  exeunt account list --store /var/lib/exeunt/exeunt.db
+  exeunt store accept-loss --store /var/lib/exeunt/exeunt.db")]
+    AcceptLoss,
     /// Prints the SQL that makes the tables in PostgreSQL, for a role that may not make them.
     Schema {
         /// That of one of both alone.
@@ -281,6 +292,7 @@ mod tests {
             "session list",
             "session end DNqrr2AAAAE",
             "store backup b.db",
+            "store accept-loss",
             "store copy a.db b.db --only sessions --final",
             "check",
         ] {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use exeunt::store::Store;
-use exeunt::store::sqlite::{self, SqliteStore};
+use exeunt::store::sqlite::{self, Loss, SqliteStore};
 use exeunt::{Near, Sessions};
 
 use crate::accounts::{Accounts, Hasher};
@@ -41,6 +41,19 @@ impl EngineError {
     pub fn locked(&self) -> Option<&Path> {
         locked(&self.source)
     }
+}
+
+/// Accounts may not be as they were.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{}, where accounts live: {loss}. Sessions in it have ended. Accounts may be as they were before: with an earlier \
+     password, still there though removed or disabled, or missing. Look at `exeunt account list`, put right what you \
+     know of, then run `exeunt store accept-loss`, and start again",
+    file.display()
+)]
+pub struct AccountsLost {
+    file: PathBuf,
+    loss: Loss,
 }
 
 const SESSIONS: &str = "sessions";
@@ -110,6 +123,19 @@ impl Engines {
 
     fn files(&self) -> impl Iterator<Item = &sqlite::Database> {
         self.accounts.iter().chain([&self.store]).filter_map(Opened::file)
+    }
+
+    /// Refuses a file of accounts that may be older than what was acknowledged.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountsLost`] says what may be missing, and what to do.
+    pub fn check_accounts(&self) -> Result<(), AccountsLost> {
+        let Some(database) = self.accounts.as_ref().unwrap_or(&self.store).file() else { return Ok(()) };
+        match database.loss() {
+            None => Ok(()),
+            Some(loss) => Err(AccountsLost { file: database.path().to_owned(), loss }),
+        }
     }
 
     /// Takes no more writes into files, and waits for those under way. Blocks.

@@ -1,6 +1,7 @@
 //! Opens the engines, listens, and stops without cutting anybody off.
 //!
-//! Must never take a request before the engines are open and the sessions of changed accounts ended, nor leave while a request is being answered within 30 s.
+//! Must never take a request before the engines are open and the sessions of changed accounts ended, nor on accounts that may
+//! be older than what was acknowledged, nor leave while a request is being answered within 30 s.
 
 use std::convert::Infallible;
 use std::io::Write as _;
@@ -71,6 +72,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let bound = listener.local_addr()?;
 
     let engines = Engines::open(&config).await?;
+    engines.check_accounts()?;
     let store = engines.store(config.near_cache_bytes).await?;
     let sessions = Sessions::over(store).lifetime(config.lifetime()).limit(config.sessions_per_account);
     let accounts = engines.accounts(&sessions, Hasher::new()?).await?;

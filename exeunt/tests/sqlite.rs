@@ -14,7 +14,9 @@ use exeunt::auth::{Extend, LoginOptions};
 use exeunt::session::Parts;
 use exeunt::store::Created;
 use exeunt::store::sqlite::rusqlite::Connection;
-use exeunt::store::sqlite::{Database, DatabaseError, OpenError, SqliteStore, Tx, destroy_all_in};
+use exeunt::store::sqlite::{
+    Beside, Database, DatabaseError, Loss, OpenError, SqliteStore, Tx, destroy_all_in,
+};
 use exeunt::{
     Client, Data, Record, SessionId, Sessions, Store as _, Timestamp, Token, UserId, Users, UsersError,
     Verified, Verifier,
@@ -169,7 +171,7 @@ async fn nobody_else_can_read_any_of_its_files() {
         .map(|entry| entry.unwrap())
         .map(|entry| (entry.file_name(), entry.metadata().unwrap().permissions().mode() & 0o777))
         .collect();
-    assert_eq!(modes.len(), 4, "the file, its log, its index and its lock: {modes:?}");
+    assert_eq!(modes.len(), 5, "the file, its log, its index, its lock and its mark: {modes:?}");
     assert!(modes.iter().all(|(_, mode)| *mode == 0o600), "{modes:?}");
 }
 
@@ -337,7 +339,7 @@ async fn closing_folds_the_log_into_the_file_and_keeps_everything() {
     let mut left: Vec<_> =
         fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
-    assert_eq!(left, ["notes.db", "notes.db.lock"]);
+    assert_eq!(left, ["notes.db", "notes.db-mark", "notes.db.lock"]);
     assert_eq!(texts(&notes(&folder)).len(), 100);
 }
 
@@ -616,4 +618,152 @@ async fn a_closure_may_close_the_database_while_others_wait_for_that() {
     });
     closing.await.unwrap().unwrap();
     assert!(matches!(add(&database, "late").await, Err(DatabaseError::Closed)));
+}
+
+/// As the version before marks and checksums left it.
+fn downgrade(path: &Path) {
+    let connection = Connection::open(path).unwrap();
+    connection
+        .execute_batch(
+            "ALTER TABLE session DROP COLUMN sum; ALTER TABLE session DROP COLUMN made;
+             UPDATE migration SET version = 1 WHERE component = 'sessions'; DROP TABLE exeunt_commits;",
+        )
+        .unwrap();
+    fs::remove_file(path.with_extension("db-mark")).unwrap();
+}
+
+#[tokio::test]
+async fn an_upgrade_logs_nobody_out() {
+    let folder = folder();
+    let path = folder.path().join("a.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let id = session(&store, 1).await;
+    let before = store.load(&id, NOW).await.unwrap();
+    drop(store);
+    downgrade(&path);
+    // Whoever copies it first reads it as it is.
+    let beside = Beside::open(&path).unwrap();
+    assert_eq!((beside.walk(None, 9, NOW).unwrap().len(), beside.loss().unwrap()), (1, None));
+    for _ in 0..2 {
+        let store = SqliteStore::open(&path).unwrap();
+        assert_eq!(store.database().loss(), None);
+        assert_eq!(store.load(&id, NOW).await.unwrap(), before);
+        assert_eq!(beside.walk(None, 9, NOW).unwrap().len(), 1);
+    }
+    let store = SqliteStore::open(&path).unwrap();
+    assert!(store.touch(&id, before.unwrap().verifier(), NOW, NOW).await.unwrap());
+    store.ping().await.unwrap();
+    assert_eq!((store.list(&UserId::from(1), NOW).await.unwrap().len(), store.damaged().unwrap()), (1, 0));
+}
+
+#[tokio::test]
+async fn who_dies_while_making_the_mark_is_no_damage() {
+    let folder = folder();
+    let path = folder.path().join("a.db");
+    drop(SqliteStore::open(&path).unwrap());
+    downgrade(&path);
+    drop(Database::open(&path).unwrap());
+    // The mark is there, and the row that goes with it was not committed.
+    Connection::open(&path).unwrap().execute_batch("DROP TABLE exeunt_commits").unwrap();
+    assert_eq!(SqliteStore::open(&path).unwrap().database().loss(), None);
+}
+
+#[tokio::test]
+async fn a_session_that_is_not_as_it_was_written_is_gone_for_every_operation() {
+    let folder = folder();
+    let path = folder.path().join("a.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let (id, other) = (session(&store, 1).await, session(&store, 2).await);
+    let later = NOW.plus(Duration::from_secs(3600));
+    // Any of its columns, and the commit that made it.
+    for change in [
+        "verifier = zeroblob(32)",
+        "user = 'somebody else'",
+        "expires_at = expires_at + 1",
+        "ends_at = ends_at + 1",
+        "revision = 1",
+        "data = '{}  '",
+        "made = made + 1",
+        "sum = sum + 1",
+    ] {
+        let sql = format!("UPDATE session SET {change} WHERE id = 1");
+        let write = move |tx: &Tx| Ok::<_, DatabaseError>(tx.execute_batch(&sql)?);
+        store.database().write(write).await.unwrap();
+        assert_eq!(store.load(&id, NOW).await.unwrap(), None, "{change}");
+        let verifier = Verifier::from_bytes([7; 32]);
+        for verifier in [verifier, Verifier::from_bytes([0; 32])] {
+            assert!(!store.touch(&id, &verifier, NOW, later).await.unwrap(), "{change}");
+            assert!(!store.renew(&id, &verifier, &verifier, NOW, later).await.unwrap(), "{change}");
+            for revision in [0, 1] {
+                let saved = store.save(&id, &verifier, revision, &Data::default(), NOW).await.unwrap();
+                assert_eq!(saved, exeunt::store::Saved::Gone, "{change}");
+            }
+        }
+        // A page without any would be taken for the end.
+        let walked = store.walk(None, 1, NOW).await.unwrap();
+        assert_eq!(walked.iter().map(Record::id).collect::<Vec<_>>(), [other], "{change}");
+        let listed = store.list(&UserId::from(1), NOW).await.unwrap();
+        assert!(listed.iter().all(|record| record.id() != id), "{change}");
+        assert_eq!(store.damaged().unwrap(), 1, "{change}");
+        assert!(store.destroy(&id).await.unwrap(), "{change}");
+        session(&store, 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_database_without_its_mark_or_with_that_of_another_ends_its_sessions() {
+    let folder = folder();
+    let path = folder.path().join("a.db");
+    let mark = folder.path().join("a.db-mark");
+    let store = SqliteStore::open(&path).unwrap();
+    session(&store, 1).await;
+    drop(store);
+    let (file, kept) = (fs::read(&path).unwrap(), fs::read(&mark).unwrap());
+    drop(SqliteStore::open(folder.path().join("b.db")).unwrap());
+    let other = fs::read(folder.path().join("b.db-mark")).unwrap();
+    for (found, loss) in [
+        (None, Some(Loss::Unknown)),
+        (Some(&b"nonsense"[..]), Some(Loss::Unknown)),
+        (Some(&other), Some(Loss::Backup)),
+        (Some(&kept), None),
+    ] {
+        fs::write(&path, &file).unwrap();
+        fs::remove_file(&mark).unwrap();
+        if let Some(found) = found {
+            fs::write(&mark, found).unwrap();
+        }
+        assert_eq!(Beside::open(&path).unwrap().loss().unwrap(), loss);
+        let store = SqliteStore::open(&path).unwrap();
+        assert_eq!(store.database().loss(), loss);
+        let live = store.walk(None, 9, NOW).await.unwrap().len();
+        assert_eq!(live, usize::from(loss.is_none()), "{loss:?}");
+        // Which is so for whoever reads it beside its owner, too.
+        assert_eq!(Beside::open(&path).unwrap().walk(None, 9, NOW).unwrap().len(), live);
+    }
+}
+
+#[tokio::test]
+async fn no_session_lives_in_a_backup() {
+    let folder = folder();
+    let (path, copy) = (folder.path().join("a.db"), folder.path().join("copy.db"));
+    let store = SqliteStore::open(&path).unwrap();
+    session(&store, 1).await;
+    Beside::open(&path).unwrap().backup(&copy).unwrap();
+    session(&store, 2).await;
+    drop(store);
+    assert_eq!(Beside::open(&copy).unwrap().loss().unwrap(), Some(Loss::Backup));
+    assert_eq!(Beside::open(&copy).unwrap().walk(None, 9, NOW).unwrap(), []);
+    // Restored over the one that it is of, whose mark is still there.
+    fs::copy(&copy, &path).unwrap();
+    for _ in 0..2 {
+        let store = SqliteStore::open(&path).unwrap();
+        assert_eq!(store.database().loss(), Some(Loss::Backup));
+        assert_eq!(store.walk(None, 9, NOW).await.unwrap(), []);
+    }
+    assert_eq!(Database::accept_loss(&path).unwrap(), Some(Loss::Backup));
+    let store = SqliteStore::open(&path).unwrap();
+    let id = session(&store, 3).await;
+    drop(store);
+    let store = SqliteStore::open(&path).unwrap();
+    assert_eq!((store.database().loss(), store.load(&id, NOW).await.unwrap().is_some()), (None, true));
 }

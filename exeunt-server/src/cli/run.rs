@@ -15,7 +15,7 @@ use super::{AccountCommand, Cli, SessionCommand, Top, password, show, store};
 use crate::accounts::{AccountError, Hasher};
 use crate::admin::{Admin, Code, Command, Failure, Reply};
 use crate::config::{self, Config, ConfigError, Options, Place};
-use crate::engines::{EngineError, Engines, Patience};
+use crate::engines::{AccountsLost, EngineError, Engines, Patience};
 use crate::{control, serve};
 
 /// Runs the program with these arguments, the first of which is its name.
@@ -160,7 +160,7 @@ async fn do_it(config: &Config, engines: Engines, command: Command) -> Result<Re
     reply
 }
 
-fn no_store(path: &Path) -> Failure {
+pub(super) fn no_store(path: &Path) -> Failure {
     let message = format!(
         "there is no store at {}: name it with --store or --accounts; `exeunt serve` and `exeunt account add` make a \
          new one",
@@ -185,7 +185,7 @@ fn failure(error: &anyhow::Error) -> Failure {
     }
     let code = if error.downcast_ref::<ConfigError>().is_some() {
         Code::Usage
-    } else if error.is::<EngineError>() || error.is::<AccountError>() {
+    } else if error.is::<EngineError>() || error.is::<AccountsLost>() || error.is::<AccountError>() {
         Code::Store
     } else {
         Code::Failed

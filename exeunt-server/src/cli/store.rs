@@ -6,14 +6,17 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 
 use exeunt::store::postgres;
+use exeunt::store::sqlite::{Database, Loss, OpenError};
 use serde::Serialize;
 
 use super::StoreCommand;
+use super::run::no_store;
 use crate::accounts;
-use crate::admin::Failure;
+use crate::admin::{Code, Failure};
 use crate::backup::backup;
-use crate::config::Config;
+use crate::config::{Config, Place};
 use crate::copy::{Copied, Only, Order, SessionsCopied, copy};
+use crate::engines::Patience;
 
 /// What to print once it is done.
 pub(super) struct Done {
@@ -40,6 +43,7 @@ pub(super) async fn run(
             Ok(Done { text: copied_text(&copied), json: serde_json::json!({ "copied": copied }) })
         }
         StoreCommand::Backup { file } => Ok(backed_up(&config()?, &file)?),
+        StoreCommand::AcceptLoss => Ok(accept_loss(&config()?).await?),
         StoreCommand::Schema { only } => {
             let text = schema(only);
             Ok(Done { json: serde_json::json!({ "schema": text }), text })
@@ -83,8 +87,8 @@ struct Backup<'a> {
 fn backed_up(config: &Config, file: &Path) -> Result<Done, Failure> {
     let bytes = backup(&config.store, file)?;
     let mut notes = vec![
-        "Sessions that end from now on live in it. Once it is restored, and before a server starts on it, run \
-         `exeunt session end-all`."
+        "No session lives in it. Once it is restored, and if accounts are in it, `exeunt serve` waits for \
+         `exeunt store accept-loss`: what changed since is missing."
             .to_owned(),
     ];
     if config.accounts != config.store {
@@ -95,6 +99,40 @@ fn backed_up(config: &Config, file: &Path) -> Result<Done, Failure> {
         text.push_str(&format!("\n{note}\n"));
     }
     Ok(Done { text, json: serde_json::json!({ "backup": Backup { file, bytes, notes } }) })
+}
+
+/// Both files, where there are two.
+async fn accept_loss(config: &Config) -> Result<Done, Failure> {
+    let mut files: Vec<_> = [&config.store, &config.accounts].into_iter().filter_map(Place::file).collect();
+    files.dedup();
+    if files.is_empty() {
+        let message = "sessions and accounts are not in a file: PostgreSQL and Redis have their own means to tell what they lost";
+        return Err(Failure::new(Code::Usage, message));
+    }
+    let (mut text, mut accepted) = (String::new(), Vec::new());
+    for file in files {
+        if !file.exists() {
+            return Err(no_store(file));
+        }
+        let loss = accept(file).await?;
+        text.push_str(&match loss {
+            Some(loss) => format!("accepted: {}: {loss}. Its sessions have ended.\n", file.display()),
+            None => format!("{}: nothing is missing, and nothing was changed\n", file.display()),
+        });
+        let loss = loss.map(|loss| loss.to_string());
+        accepted.push(serde_json::json!({ "file": file, "loss": loss }));
+    }
+    Ok(Done { text, json: serde_json::json!({ "accepted": accepted }) })
+}
+
+async fn accept(file: &Path) -> Result<Option<Loss>, Failure> {
+    let patience = Patience::begin();
+    loop {
+        match Database::accept_loss(file) {
+            Err(OpenError::Locked { .. }) if patience.again().await => (),
+            accepted => return accepted.map_err(|error| Failure::caused(Code::Store, &error)),
+        }
+    }
 }
 
 fn schema(only: Option<Only>) -> String {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use exeunt::store::Store;
-use exeunt::store::sqlite::Beside;
+use exeunt::store::sqlite::{Beside, Loss};
 use exeunt::{Record, SessionId, StoreError, Timestamp};
 
+use crate::accounts::Engine;
 use crate::accounts::copy::Origin;
 use crate::admin::{Code, Failure};
 use crate::config::Place;
@@ -30,7 +31,9 @@ impl FromSide {
     pub(super) async fn open(place: &Place, last: bool) -> Result<Self, Failure> {
         match place {
             Place::File(path) if !last => {
-                Ok(Self::Beside(Arc::new(Beside::open(path).map_err(|error| unusable(place, &error))?)))
+                let file = Beside::open(path).map_err(|error| unusable(place, &error))?;
+                check(place, file.loss().map_err(|error| unusable(place, &error))?)?;
+                Ok(Self::Beside(Arc::new(file)))
             }
             place => Ok(Self::Opened(open(place).await?)),
         }
@@ -64,8 +67,27 @@ pub(super) async fn open(place: &Place) -> Result<Opened, Failure> {
     loop {
         match Opened::open(place).await {
             Err(error) if locked(&error).is_some() && patience.again().await => (),
-            opened => return opened.map_err(|error| unusable(place, &*error)),
+            Err(error) => return Err(unusable(place, &*error)),
+            Ok(opened) => {
+                if let Some(Engine::Sqlite(database)) = opened.database() {
+                    check(place, database.loss())?;
+                }
+                return Ok(opened);
+            }
         }
+    }
+}
+
+/// Refuses a file that may lack what was acknowledged: what ended or was changed there would be copied as it was before.
+fn check(place: &Place, loss: Option<Loss>) -> Result<(), Failure> {
+    match loss {
+        None => Ok(()),
+        Some(loss) => Err(Failure::new(
+            Code::Store,
+            format!(
+                "{place}: {loss}. Look at what it keeps, then run `exeunt store accept-loss --store {place}`"
+            ),
+        )),
     }
 }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 
-use exeunt::store::sqlite::{Database, DatabaseError};
+use exeunt::store::sqlite::{Database, DatabaseError, SqliteStore};
 use exeunt::store::{Report, Store as _};
 
 use super::{ACCOUNTS, BOTH, EngineError, Engines, Opened, SESSIONS, Unusable};
@@ -53,11 +53,22 @@ impl Opened {
 
 fn of_file(database: &Database) -> Result<Report, Unusable> {
     let mut problems = database.integrity()?;
+    problems.extend(
+        database
+            .loss()
+            .map(|loss| format!("{loss}: look at what it keeps, then run `exeunt store accept-loss`")),
+    );
     let schema = database.read(|connection| {
         let mut select = connection.prepare("SELECT component, version FROM migration")?;
         let versions = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok::<BTreeMap<String, u32>, DatabaseError>(versions.collect::<Result<_, _>>()?)
     })?;
+    if schema.contains_key("sessions") {
+        let damaged = SqliteStore::over(database.clone())?.damaged()?;
+        if damaged > 0 {
+            problems.push(format!("{damaged} stored sessions are not as they were written, and have ended"));
+        }
+    }
     let mode = std::fs::metadata(database.path())?.permissions().mode() & 0o7777;
     if mode & 0o077 != 0 {
         problems.push(format!("others than its owner may use the file (mode {mode:04o}): chmod 600 it"));

@@ -11,14 +11,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use rusqlite;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 
 pub use self::beside::Beside;
-pub use self::database::{Database, DatabaseError, OpenError, Tx};
+pub use self::database::{Database, DatabaseError, Loss, OpenError, Tx};
 use super::{Announce, Created, Purged, Saved, Store, StoreError, Watcher, async_trait};
 use crate::session::{Data, Record, SessionId, Timestamp, UserId, Verifier};
 
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE session (
         id               INTEGER PRIMARY KEY,
         verifier         BLOB NOT NULL,
@@ -35,7 +36,33 @@ const MIGRATIONS: &[&str] = &["
         data             TEXT NOT NULL
     ) STRICT;
     CREATE INDEX session_user ON session (user);
-"];
+",
+    // The commit that made it, and a checksum over the rest of the row.
+    concat!(
+        "ALTER TABLE session ADD COLUMN made INTEGER NOT NULL DEFAULT 0;
+         ALTER TABLE session ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+         UPDATE session SET sum = exeunt_checksum(",
+        row::columns!(),
+        ");"
+    ),
+];
+
+/// A guarded UPDATE of one session: only if it lives and its row is as it was written.
+macro_rules! update_live {
+    (SET $set:literal, SUM $sum:literal, WHERE $guard:literal) => {
+        concat!(
+            "UPDATE session SET ",
+            $set,
+            ", sum = exeunt_checksum(",
+            $sum,
+            ") WHERE ",
+            $guard,
+            " AND sum = exeunt_checksum(",
+            row::columns!(),
+            ")"
+        )
+    };
+}
 
 /// Sessions in one SQLite file, durable when acknowledged. Cheap to clone.
 ///
@@ -70,6 +97,16 @@ impl SqliteStore {
     #[must_use]
     pub fn database(&self) -> &Database {
         &self.database
+    }
+
+    /// How many sessions are not as they were written. They have ended; that there are any says that the disk is not to
+    /// be trusted. Reads all of them.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read.
+    pub fn damaged(&self) -> Result<usize, DatabaseError> {
+        self.database.read(row::damaged)
     }
 }
 
@@ -107,7 +144,7 @@ fn ended(
     Ok(ended)
 }
 
-fn create(tx: &Tx, record: &Record, limit: usize) -> Result<Created, DatabaseError> {
+fn create(tx: &Tx, record: &Record, limit: usize, floor: i64) -> Result<Created, DatabaseError> {
     if row::insert(tx, record)? == 0 {
         return Ok(Created::Taken);
     }
@@ -120,12 +157,12 @@ fn create(tx: &Tx, record: &Record, limit: usize) -> Result<Created, DatabaseErr
     // The new one is never among the surplus: the others keep one place fewer than the limit.
     let mut surplus = tx.prepare_cached(
         "DELETE FROM session WHERE id IN (
-             SELECT id FROM session WHERE user = ?1 AND id <> ?2 AND expires_at > ?3
+             SELECT id FROM session WHERE user = ?1 AND id <> ?2 AND expires_at > ?3 AND made > ?5
              ORDER BY seen_at DESC, id DESC LIMIT -1 OFFSET ?4
          ) RETURNING id",
     )?;
     let kept = i64::try_from(limit.max(1) - 1).unwrap_or(i64::MAX);
-    let params = params![user, record.id().to_i64(), record.created_at().as_micros(), kept];
+    let params = params![user, record.id().to_i64(), record.created_at().as_micros(), kept, floor];
     Ok(Created::Yes { ended: ended(tx, &mut surplus, params)? })
 }
 
@@ -145,46 +182,59 @@ fn save(
     revision: u32,
     data: &str,
     now: Timestamp,
+    floor: i64,
 ) -> Result<Saved, DatabaseError> {
     let next = revision.wrapping_add(1);
-    let sql = "UPDATE session SET data = ?1, revision = ?2
-               WHERE id = ?3 AND verifier = ?4 AND revision = ?5 AND expires_at > ?6";
-    let (id_number, now) = (id.to_i64(), now.as_micros());
-    if update(tx, id, sql, params![data, next, id_number, verifier.as_bytes(), revision, now])? {
+    let sql = update_live!(
+        SET "data = ?1, revision = ?2",
+        SUM "id, verifier, previous, user, created_at, authenticated_at, seen_at, expires_at, ends_at, remembered, ?2,
+             client, ?1, made",
+        WHERE "id = ?3 AND verifier = ?4 AND revision = ?5 AND expires_at > ?6 AND made > ?7"
+    );
+    let params = params![data, next, id.to_i64(), verifier.as_bytes(), revision, now.as_micros(), floor];
+    if update(tx, id, sql, params)? {
         return Ok(Saved::At(next));
     }
-    let live = "SELECT 1 FROM session WHERE id = ?1 AND verifier = ?2 AND expires_at > ?3";
-    let mut live = tx.prepare_cached(live)?;
-    Ok(if live.exists(params![id_number, verifier.as_bytes(), now])? { Saved::Stale } else { Saved::Gone })
+    Ok(if is_live(tx, id, &verifier, now, floor)? { Saved::Stale } else { Saved::Gone })
 }
 
-const TOUCH: &str =
-    "UPDATE session SET seen_at = max(seen_at, ?1), expires_at = max(expires_at, min(?2, ends_at))
-                     WHERE id = ?3 AND verifier = ?4 AND expires_at > ?1";
+const RENEW: &str = update_live!(
+    SET "verifier = ?1, previous = verifier, authenticated_at = max(authenticated_at, ?2),
+         seen_at = max(seen_at, ?2), expires_at = max(expires_at, min(?3, ends_at))",
+    SUM "id, ?1, verifier, user, created_at, max(authenticated_at, ?2), max(seen_at, ?2),
+         max(expires_at, min(?3, ends_at)), ends_at, remembered, revision, client, data, made",
+    WHERE "id = ?4 AND verifier = ?5 AND expires_at > ?2 AND made > ?6"
+);
+
+const TOUCH: &str = update_live!(
+    SET "seen_at = max(seen_at, ?1), expires_at = max(expires_at, min(?2, ends_at))",
+    SUM "id, verifier, previous, user, created_at, authenticated_at, max(seen_at, ?1),
+         max(expires_at, min(?2, ends_at)), ends_at, remembered, revision, client, data, made",
+    WHERE "id = ?3 AND verifier = ?4 AND expires_at > ?1 AND made > ?5"
+);
 
 fn is_live(
     connection: &Connection,
     id: SessionId,
     verifier: &Verifier,
     now: Timestamp,
+    floor: i64,
 ) -> Result<bool, DatabaseError> {
-    let mut select = connection.prepare_cached("SELECT verifier, expires_at FROM session WHERE id = ?1")?;
-    let found = select.query_row([id.to_i64()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    Ok(found.is_some_and(|(stored, expires_at): ([u8; 32], i64)| {
-        Verifier::from_bytes(stored) == *verifier && now.as_micros() < expires_at
-    }))
+    let found = row::load(connection, id, floor)?;
+    Ok(found.is_some_and(|record| record.verifier() == verifier && record.is_live(now)))
 }
 
 #[async_trait]
 impl Store for SqliteStore {
     async fn create(&self, record: &Record, limit: usize) -> Result<Created, StoreError> {
         let (record, record_bytes) = (record.clone(), record.data_json().len());
+        let floor = self.database.floor();
         let caller = Arc::new(());
         let waiting = Arc::downgrade(&caller);
         let step = move |tx: &Tx| match waiting.strong_count() {
             // The caller gave up: nobody would ever have the token, and the session would count for the limit.
             0 => Ok(Created::Taken),
-            _ => create(tx, &record, limit),
+            _ => create(tx, &record, limit, floor),
         };
         let created = self.database.step(record_bytes, step).await;
         drop(caller);
@@ -192,7 +242,7 @@ impl Store for SqliteStore {
     }
 
     async fn load(&self, id: &SessionId, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
-        let found = self.database.read(|connection| row::load(connection, *id))?;
+        let found = self.database.read(|connection| row::load(connection, *id, self.database.floor()))?;
         Ok(found.filter(|record| record.is_live(now)).map(Arc::new))
     }
 
@@ -204,14 +254,11 @@ impl Store for SqliteStore {
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<bool, StoreError> {
-        let (id, old, new) = (*id, *old, *new);
-        let sql = "UPDATE session SET verifier = ?1, previous = verifier,
-                       authenticated_at = max(authenticated_at, ?2), seen_at = max(seen_at, ?2),
-                       expires_at = max(expires_at, min(?3, ends_at))
-                   WHERE id = ?4 AND verifier = ?5 AND expires_at > ?2";
+        let (id, old, new, floor) = (*id, *old, *new, self.database.floor());
         let step = move |tx: &Tx| {
             let (now, expires_at) = (now.as_micros(), expires_at.as_micros());
-            update(tx, id, sql, params![new.as_bytes(), now, expires_at, id.to_i64(), old.as_bytes()])
+            let params = params![new.as_bytes(), now, expires_at, id.to_i64(), old.as_bytes(), floor];
+            update(tx, id, RENEW, params)
         };
         Ok(self.database.step(0, step).await?)
     }
@@ -225,7 +272,9 @@ impl Store for SqliteStore {
         now: Timestamp,
     ) -> Result<Saved, StoreError> {
         let (id, verifier, data) = (*id, *verifier, data.as_json().to_owned());
-        Ok(self.database.step(data.len(), move |tx| save(tx, id, verifier, revision, &data, now)).await?)
+        let (bytes, floor) = (data.len(), self.database.floor());
+        let step = move |tx: &Tx| save(tx, id, verifier, revision, &data, now, floor);
+        Ok(self.database.step(bytes, step).await?)
     }
 
     /// Answers from a read and lets the writer note it with its next batch: a request does not wait for the disk.
@@ -236,14 +285,14 @@ impl Store for SqliteStore {
         now: Timestamp,
         expires_at: Timestamp,
     ) -> Result<bool, StoreError> {
-        let (id, verifier) = (*id, *verifier);
-        if !self.database.read(|connection| is_live(connection, id, &verifier, now))? {
+        let (id, verifier, floor) = (*id, *verifier, self.database.floor());
+        if !self.database.read(|connection| is_live(connection, id, &verifier, now, floor))? {
             return Ok(false);
         }
         self.database.post(move |tx| {
             let (now, expires_at) = (now.as_micros(), expires_at.as_micros());
-            tx.prepare_cached(TOUCH)?.execute(params![now, expires_at, id.to_i64(), verifier.as_bytes()])?;
-            Ok(())
+            let params = params![now, expires_at, id.to_i64(), verifier.as_bytes(), floor];
+            Ok(tx.prepare_cached(TOUCH)?.execute(params).map(drop)?)
         })?;
         Ok(true)
     }
@@ -269,7 +318,7 @@ impl Store for SqliteStore {
     }
 
     async fn list(&self, user: &UserId, now: Timestamp) -> Result<Vec<Record>, StoreError> {
-        Ok(self.database.read(|connection| row::list(connection, user, now))?)
+        Ok(self.database.read(|connection| row::list(connection, user, now, self.database.floor()))?)
     }
 
     async fn walk(
@@ -278,7 +327,9 @@ impl Store for SqliteStore {
         limit: usize,
         now: Timestamp,
     ) -> Result<Vec<Record>, StoreError> {
-        Ok(self.database.read(|connection| row::walk(connection, after, limit, now))?)
+        Ok(self
+            .database
+            .read(|connection| row::walk(connection, after, limit, now, self.database.floor()))?)
     }
 
     async fn purge(
@@ -287,16 +338,18 @@ impl Store for SqliteStore {
         limit: usize,
         now: Timestamp,
     ) -> Result<Purged, StoreError> {
-        let found = self.database.read(|connection| row::next(connection, after, limit))?;
+        let floor = self.database.floor();
+        let found = self.database.read(|connection| row::next(connection, after, limit, floor))?;
         let next = if found.len() < limit { None } else { found.last().map(|(id, _)| *id) };
         let expired = found.iter().filter(|(_, expires_at)| *expires_at <= now);
         let (Some((first, _)), Some((last, _))) = (expired.clone().next(), expired.clone().next_back())
         else {
             return Ok(Purged { ended: Vec::new(), next });
         };
-        let params = [first.to_i64(), last.to_i64(), now.as_micros()];
+        let params = [first.to_i64(), last.to_i64(), now.as_micros(), floor];
         let step = move |tx: &Tx| {
-            let sql = "DELETE FROM session WHERE id BETWEEN ?1 AND ?2 AND expires_at <= ?3 RETURNING id";
+            let sql = "DELETE FROM session WHERE id BETWEEN ?1 AND ?2 AND (expires_at <= ?3 OR made <= ?4)
+                       RETURNING id";
             let mut delete = tx.prepare_cached(sql)?;
             ended(tx, &mut delete, params)
         };

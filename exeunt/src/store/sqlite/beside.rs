@@ -4,12 +4,12 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::database::{recognised, unowned_reader};
-use super::{DatabaseError, MIGRATIONS, OpenError, row};
+use super::database::{floor, look, make_backup, recognised, unowned_reader};
+use super::{DatabaseError, Loss, MIGRATIONS, OpenError, row};
 use crate::session::{Record, SessionId, Timestamp};
 
 /// A file that another process may own and write to: for copies and backups, while a server runs.
@@ -19,16 +19,15 @@ use crate::session::{Record, SessionId, Timestamp};
 /// ```
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("app.db");
-/// use exeunt::store::sqlite::{Beside, DatabaseError, SqliteStore};
+/// use exeunt::store::sqlite::{Beside, Loss, SqliteStore};
 ///
 /// let owner = SqliteStore::open(&path)?;
 /// let beside = Beside::open(&path)?;
 /// let copied = folder.path().join("backup.db");
-/// beside.read(|connection| {
-///     connection.execute("VACUUM INTO ?1", [copied.to_str()])?;
-///     Ok::<_, DatabaseError>(())
-/// })?;
-/// SqliteStore::open(copied)?;
+/// beside.backup(&copied)?;
+/// let restored = SqliteStore::open(copied)?;
+/// // Whatever ended since the backup was made: no session lives in it.
+/// assert_eq!(restored.database().loss(), Some(Loss::Backup));
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 pub struct Beside {
@@ -83,6 +82,34 @@ impl Beside {
         Ok(found)
     }
 
+    /// What the file may lack of what was acknowledged, as [`Database::loss`](super::Database::loss). Until its owner has
+    /// opened it, its sessions include some that ended.
+    ///
+    /// # Errors
+    ///
+    /// If the file or its mark cannot be read.
+    pub fn loss(&self) -> Result<Option<Loss>, OpenError> {
+        self.read(|connection| look(connection, &self.path))
+    }
+
+    /// Copies everything into `file`, which is new or empty, and makes the copy known as one: when it is opened, no
+    /// session lives in it, and [`Database::loss`](super::Database::loss) tells. The caller has the disk keep it.
+    ///
+    /// # Errors
+    ///
+    /// What SQLite said; the copy is of no use then.
+    pub fn backup(&self, file: impl AsRef<Path>) -> Result<(), DatabaseError> {
+        // SQLite takes a name that begins with `file:` for a URL, and an absolute path for what it is.
+        let file = std::path::absolute(file)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        let name = file.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(file.clone()))?;
+        self.read(|connection| connection.execute("VACUUM INTO ?1", [name]).map(drop))?;
+        let copy = Connection::open(&file)?;
+        // It is not kept until the caller has seen to it, and needs no journal of its own beside it.
+        copy.execute_batch("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;")?;
+        Ok(make_backup(&copy)?)
+    }
+
     /// As [`Database::read`](super::Database::read), over one connection: one caller at a time.
     ///
     /// # Errors
@@ -103,7 +130,15 @@ impl Beside {
         limit: usize,
         now: Timestamp,
     ) -> Result<Vec<Record>, DatabaseError> {
-        self.read(|connection| row::walk(connection, after, limit, now))
+        let version = self.check("sessions", MIGRATIONS.len());
+        let version = version.map_err(|error| DatabaseError::Unusable(Arc::new(error)))?;
+        self.read(|connection| match (version, floor(connection)?) {
+            (2.., Some(floor)) => row::walk(connection, after, limit, now, floor),
+            (2.., None) => Err(DatabaseError::Damaged { what: "commit" }),
+            // Its next owner brings it up to date, and finds them all ended.
+            (_, Some(0..)) => Ok(Vec::new()),
+            _ => row::walk_before_checksums(connection, after, limit, now),
+        })
     }
 }
 
@@ -150,7 +185,7 @@ mod tests {
         let database = Database::open(&path).unwrap();
         assert_eq!(Beside::open(&path).unwrap().check("sessions", 1).unwrap(), 0);
         database.migrate("sessions", &[MIGRATIONS, &["SELECT 1"]].concat()).unwrap();
-        assert!(matches!(Beside::open(&path), Err(OpenError::Newer { found: 2, known: 1, .. })));
+        assert!(matches!(Beside::open(&path), Err(OpenError::Newer { found: 3, known: 2, .. })));
         let other = folder.path().join("b.db");
         Connection::open(&other).unwrap().execute_batch("CREATE TABLE session (id)").unwrap();
         assert!(matches!(Beside::open(other), Err(OpenError::Foreign { .. })));

@@ -5,7 +5,11 @@
 //! Must never acknowledge a write before its COMMIT was synced, acknowledge anything after a sync failed, or touch the
 //! file other than through SQLite once it is open (closing another descriptor of it drops SQLite's POSIX locks).
 
+mod checksum;
+mod commits;
 mod error;
+mod job;
+mod mark;
 mod open;
 mod readers;
 mod writer;
@@ -18,11 +22,14 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-pub use self::error::{DatabaseError, OpenError};
+pub(super) use self::checksum::checksum;
+pub(super) use self::commits::{floor, look, make_backup};
+pub use self::error::{DatabaseError, Loss, OpenError};
+pub use self::job::Tx;
+use self::job::{Ask, Job};
 pub(super) use self::open::{recognised, unowned_reader};
 use self::readers::Readers;
-pub use self::writer::Tx;
-use self::writer::{Ask, Job, Shared, Workers};
+use self::writer::{Shared, Workers};
 use super::super::Watcher;
 
 /// How long a caller waits for the writer. Longer than SQLite waits for a foreign lock, shorter than the 3 seconds
@@ -75,6 +82,8 @@ struct Inner {
     readers: Readers,
     shared: Arc<Shared>,
     path: PathBuf,
+    floor: i64,
+    loss: Option<Loss>,
 }
 
 impl Database {
@@ -90,16 +99,19 @@ impl Database {
         let opened = open::open(path.as_ref())?;
         let readers = (0..readers::count()).map(|_| open::reader(&opened.path)).collect::<Result<_, _>>()?;
         let checkpointer = open::connection(&opened.path)?;
-        let shared = Arc::new(Shared::new(opened.identity, opened.lock));
+        let shared = Arc::new(Shared::new(opened.identity, opened.mark, opened.lock));
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let workers = Workers::start(opened.connection, checkpointer, jobs, Arc::clone(&shared))
-            .map_err(|source| OpenError::Io { path: opened.path.clone(), source })?;
+        let workers =
+            Workers::start(opened.connection, checkpointer, jobs, opened.commits, Arc::clone(&shared))
+                .map_err(|source| OpenError::Io { path: opened.path.clone(), source })?;
         Ok(Self(Arc::new(Inner {
             queue: Mutex::new(Some(queue)),
             workers,
             readers: Readers::new(readers),
             shared,
             path: opened.path,
+            floor: opened.commits.floor(),
+            loss: opened.commits.loss(),
         })))
     }
 
@@ -107,6 +119,33 @@ impl Database {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0.path
+    }
+
+    /// What this file may lack of what was acknowledged, until [`Database::accept_loss`]. Sessions that it had have ended
+    /// then; whatever else it keeps may be older than it was: an application with accounts in it should not serve.
+    #[must_use]
+    pub fn loss(&self) -> Option<Loss> {
+        self.0.loss
+    }
+
+    /// Ends every session in the file, which nobody may have open, and takes what it has for all that there is to have.
+    /// `None`: nothing was missing, and nothing is changed. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::open`].
+    pub fn accept_loss(path: impl AsRef<Path>) -> Result<Option<Loss>, OpenError> {
+        let opened = open::open(path.as_ref())?;
+        let loss = opened.commits.loss();
+        if loss.is_some() {
+            commits::accept_loss(&opened.connection, &opened.path, opened.commits, &opened.mark)?;
+        }
+        Ok(loss)
+    }
+
+    /// Sessions that were created in this commit or before it have ended.
+    pub(super) fn floor(&self) -> i64 {
+        self.0.floor
     }
 
     /// Brings `component`'s tables up to date. Runs each of `steps` that this file has not seen, once, in order.

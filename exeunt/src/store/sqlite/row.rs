@@ -1,20 +1,29 @@
 //! Sessions as rows: reading and writing them.
 //!
-//! Must never guess at a row that cannot be read: a damaged session is an error, not a visitor.
+//! Must never give out a session whose row is not as it was written: it is gone, and the log says so.
 
 use rusqlite::{Connection, Row, params};
 
-use super::DatabaseError;
+use super::database::checksum;
+use super::{DatabaseError, Tx};
 use crate::session::{Client, Data, Parts, Record, SessionId, Timestamp, UserId, Verifier};
+
+/// What a row's checksum is over, in the order of the table.
+macro_rules! columns {
+    () => {
+        "id, verifier, previous, user, created_at, authenticated_at, seen_at, expires_at, ends_at, remembered, \
+         revision, client, data, made"
+    };
+}
+pub(super) use columns;
+
+/// How many `columns!` names. The checksum itself comes after them.
+const COLUMNS: usize = 14;
 
 /// A SELECT of whole sessions.
 macro_rules! select {
     ($rest:literal) => {
-        concat!(
-            "SELECT id, verifier, previous, user, created_at, authenticated_at, seen_at, expires_at, ends_at, ",
-            "remembered, revision, client, data FROM session ",
-            $rest
-        )
+        concat!("SELECT ", columns!(), ", sum FROM session ", $rest)
     };
 }
 
@@ -24,6 +33,21 @@ pub(super) fn id(row: &Row<'_>, column: usize) -> Result<SessionId, DatabaseErro
 
 fn time(row: &Row<'_>, column: usize) -> Result<Timestamp, DatabaseError> {
     Ok(Timestamp::from_micros(row.get(column)?))
+}
+
+/// The session, if its row is as it was written.
+fn sound(row: &Row<'_>) -> Result<Option<Record>, DatabaseError> {
+    let values = (0..COLUMNS).map_while(|column| row.get_ref(column).ok());
+    if row.get_ref(COLUMNS)?.as_i64().is_ok_and(|sum| sum == checksum(values)) {
+        return record(row).map(Some);
+    }
+    let session = row.get_ref(0)?.as_i64().ok().and_then(SessionId::from_i64);
+    tracing::error!(
+        event = "session_damaged",
+        session = session.map(tracing::field::display),
+        "a stored session is not as it was written, so it has ended: run `exeunt check`, and look at the disk"
+    );
+    Ok(None)
 }
 
 fn record(row: &Row<'_>) -> Result<Record, DatabaseError> {
@@ -47,10 +71,12 @@ fn record(row: &Row<'_>) -> Result<Record, DatabaseError> {
 }
 
 /// Inserts a session; the number of rows is 0 if its id is taken.
-pub(super) fn insert(connection: &Connection, record: &Record) -> Result<usize, DatabaseError> {
-    let sql = "INSERT INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
-               ON CONFLICT (id) DO NOTHING";
-    Ok(connection.prepare_cached(sql)?.execute(params![
+pub(super) fn insert(tx: &Tx, record: &Record) -> Result<usize, DatabaseError> {
+    let sql = "INSERT INTO session VALUES (
+                   ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,
+                   exeunt_checksum(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+               ) ON CONFLICT (id) DO NOTHING";
+    Ok(tx.prepare_cached(sql)?.execute(params![
         record.id().to_i64(),
         record.verifier().as_bytes(),
         record.previous().map(Verifier::as_bytes),
@@ -64,53 +90,83 @@ pub(super) fn insert(connection: &Connection, record: &Record) -> Result<usize, 
         record.revision(),
         record.client(),
         record.data_json(),
+        tx.number(),
     ])?)
 }
 
-pub(super) fn load(connection: &Connection, id: SessionId) -> Result<Option<Record>, DatabaseError> {
-    let mut select = connection.prepare_cached(select!("WHERE id = ?1"))?;
-    let mut rows = select.query([id.to_i64()])?;
-    rows.next()?.map(record).transpose()
+pub(super) fn load(
+    connection: &Connection,
+    id: SessionId,
+    floor: i64,
+) -> Result<Option<Record>, DatabaseError> {
+    let mut select = connection.prepare_cached(select!("WHERE id = ?1 AND made > ?2"))?;
+    let mut rows = select.query([id.to_i64(), floor])?;
+    rows.next()?.map_or(Ok(None), sound)
 }
 
 pub(super) fn list(
     connection: &Connection,
     user: &UserId,
     now: Timestamp,
+    floor: i64,
 ) -> Result<Vec<Record>, DatabaseError> {
-    let sql = select!("WHERE user = ?1 AND expires_at > ?2 ORDER BY seen_at DESC, id DESC");
-    records(connection, sql, params![user.as_str(), now.as_micros()])
+    let sql = select!("WHERE user = ?1 AND expires_at > ?2 AND made > ?3 ORDER BY seen_at DESC, id DESC");
+    let mut select = connection.prepare_cached(sql)?;
+    let found = select.query_and_then(params![user.as_str(), now.as_micros(), floor], sound)?;
+    found.filter_map(Result::transpose).collect()
 }
 
+/// At most `limit` of those that are sound, so that a page without any is the end.
 pub(super) fn walk(
     connection: &Connection,
     after: Option<&SessionId>,
     limit: usize,
     now: Timestamp,
+    floor: i64,
 ) -> Result<Vec<Record>, DatabaseError> {
-    let sql = select!("WHERE id > ?1 AND expires_at > ?2 ORDER BY id LIMIT ?3");
-    records(connection, sql, params![start(after), now.as_micros(), rows(limit)])
+    let sql = select!("WHERE id > ?1 AND expires_at > ?2 AND made > ?3 ORDER BY id");
+    let mut select = connection.prepare_cached(sql)?;
+    let found = select.query_and_then([start(after), now.as_micros(), floor], sound)?;
+    found.filter_map(Result::transpose).take(limit).collect()
 }
 
-/// The next sessions by id, live or not, and when each expires.
+/// As [`walk`], in a file that was written before there were checksums.
+pub(super) fn walk_before_checksums(
+    connection: &Connection,
+    after: Option<&SessionId>,
+    limit: usize,
+    now: Timestamp,
+) -> Result<Vec<Record>, DatabaseError> {
+    let sql =
+        "SELECT id, verifier, previous, user, created_at, authenticated_at, seen_at, expires_at, ends_at,
+                   remembered, revision, client, data
+               FROM session WHERE id > ?1 AND expires_at > ?2 ORDER BY id LIMIT ?3";
+    let mut select = connection.prepare_cached(sql)?;
+    select.query_and_then([start(after), now.as_micros(), rows(limit)], record)?.collect()
+}
+
+/// The sessions, live or not, whose rows are not as they were written: how many there are.
+pub(super) fn damaged(connection: &Connection) -> Result<usize, DatabaseError> {
+    let mut select = connection.prepare(select!(""))?;
+    let mut rows = select.query([])?;
+    let mut damaged = 0;
+    while let Some(row) = rows.next()? {
+        damaged += usize::from(sound(row)?.is_none());
+    }
+    Ok(damaged)
+}
+
+/// The next sessions by id, live or not, and when each expires: the ended, at no time.
 pub(super) fn next(
     connection: &Connection,
     after: Option<&SessionId>,
     limit: usize,
+    floor: i64,
 ) -> Result<Vec<(SessionId, Timestamp)>, DatabaseError> {
-    let sql = "SELECT id, expires_at FROM session WHERE id > ?1 ORDER BY id LIMIT ?2";
+    let sql = "SELECT id, iif(made > ?3, expires_at, 0) FROM session WHERE id > ?1 ORDER BY id LIMIT ?2";
     let mut select = connection.prepare_cached(sql)?;
-    let found = select.query_and_then([start(after), rows(limit)], |row| Ok((id(row, 0)?, time(row, 1)?)))?;
-    found.collect()
-}
-
-fn records(
-    connection: &Connection,
-    sql: &str,
-    params: impl rusqlite::Params,
-) -> Result<Vec<Record>, DatabaseError> {
-    let mut select = connection.prepare_cached(sql)?;
-    let found = select.query_and_then(params, record)?;
+    let found =
+        select.query_and_then([start(after), rows(limit), floor], |row| Ok((id(row, 0)?, time(row, 1)?)))?;
     found.collect()
 }
 

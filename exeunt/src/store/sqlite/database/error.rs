@@ -29,6 +29,12 @@ pub enum DatabaseError {
         "the database file was moved, deleted or replaced while it was open: put it back, or restart on another"
     )]
     Moved,
+    /// The commit is durable, and the mark beside the file could not be written, without which a later loss of that
+    /// commit would go unnoticed.
+    #[error(
+        "the mark beside the database file could not be written, so nothing is acknowledged: make room on its disk"
+    )]
+    Mark(#[source] Arc<std::io::Error>),
     /// The database was closed.
     #[error("the database is closed")]
     Closed,
@@ -98,6 +104,26 @@ fn explain(error: &rusqlite::Error) -> &'static str {
         }
         _ => "SQLite refused",
     }
+}
+
+/// What a file may lack of what was acknowledged. Every session that it had has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Loss {
+    /// Its log or its data was damaged.
+    #[error(
+        "changes that were acknowledged are missing: the file, or its log (FILE-wal), was damaged or removed"
+    )]
+    Commits,
+    /// The mark is missing or damaged, or the number that is to be compared with it.
+    #[error(
+        "changes that were acknowledged may be missing, and nobody can tell: the mark beside the file (FILE-mark) was \
+         removed or left behind, or one of both was damaged"
+    )]
+    Unknown,
+    /// It is not the database whose mark is beside it.
+    #[error("it is a backup, or a copy: what changed since it was made is missing")]
+    Backup,
 }
 
 /// Why a file could not be opened, and what to do.

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
+use super::checksum;
+use super::commits::{self, Commits};
 use super::error::{DatabaseError, OpenError};
+use super::mark::Mark;
 
 /// Marks the file as ours in its header ("exeu" in ASCII).
 const APPLICATION_ID: i32 = 0x6578_6575;
@@ -23,6 +26,8 @@ pub(super) struct Opened {
     pub(super) path: PathBuf,
     pub(super) identity: Identity,
     pub(super) lock: File,
+    pub(super) commits: Commits,
+    pub(super) mark: Mark,
 }
 
 /// Which file was opened, whatever is at its path now.
@@ -85,8 +90,9 @@ pub(super) fn open(given: &Path) -> Result<Opened, OpenError> {
              INSERT OR IGNORE INTO heartbeat VALUES (1, 0);",
         )
         .map_err(sqlite)?;
+    let (commits, mark) = commits::take_up(&connection, &path)?;
     let identity = Identity::of(path.clone()).map_err(|error| OpenError::io(&path, error))?;
-    Ok(Opened { connection, path, identity, lock })
+    Ok(Opened { connection, path, identity, lock, commits, mark })
 }
 
 /// The path with links followed, so that two names of one file meet at one lock.
@@ -125,7 +131,7 @@ fn create(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+pub(super) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
@@ -133,7 +139,10 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
 
 /// A connection that may write: the writer's, the checkpointer's.
 pub(super) fn connection(path: &Path) -> Result<Connection, OpenError> {
-    connect(path, FOREIGN_LOCK, "PRAGMA cache_size = -65536;")
+    // What ended is overwritten, so that no damage to a page can bring it back.
+    let connection = connect(path, FOREIGN_LOCK, "PRAGMA cache_size = -65536; PRAGMA secure_delete = ON;")?;
+    checksum::teach(&connection).map_err(|error| OpenError::sqlite(path, error))?;
+    Ok(connection)
 }
 
 /// A connection that cannot write.

@@ -1,18 +1,17 @@
 //! The writer thread: takes what has gathered, commits it with one sync, and only then acknowledges.
 //!
-//! Must never acknowledge before COMMIT returned, nor let a near cache keep a session that the batch changes: the
+//! Must never acknowledge before COMMIT returned and the mark has its number, nor let a near cache keep a session that the batch changes: the
 //! watcher hears of it before COMMIT, and again after it, before anybody gets an answer.
 //!
 //! Nothing waits for a timer: while one batch is synced, the next gathers by itself. The log is folded into the file by
 //! a thread of its own; the writer does the small rest between two batches, so that the next commit starts the log
 //! again in place.
 
-use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::fs::File;
-use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{JoinHandle, ThreadId};
 use std::time::Duration;
@@ -21,156 +20,23 @@ use rusqlite::Connection;
 use tokio::sync::mpsc::Receiver;
 
 use super::super::super::{Causes, Watcher};
+use super::commits::Commits;
 use super::error::DatabaseError;
+use super::job::{Job, Tx};
+use super::mark::Mark;
 use super::open::{FOREIGN_LOCK, Identity};
 use crate::session::SessionId;
 
 const BATCH: usize = 512;
 const BATCH_BYTES: usize = 256 * 1024;
-/// What a small session adds to a batch.
-const SMALL: usize = 256;
 /// Pages in the log (4 KiB each) from which the checkpointer starts: 64 MiB.
 const CHECKPOINT_AT: i32 = 16 * 1024;
 /// Pages in the log from which the writer itself makes room before it goes on: four times as many.
 const CHECKPOINT_NOW: i32 = 4 * CHECKPOINT_AT;
 /// How long the writer then waits for reads that still need the log. Shorter than its callers wait for it.
 const READS_UNDER_WAY: Duration = Duration::from_millis(500);
-
-/// A transaction that is shared with others; dereferences to the connection.
-pub struct Tx {
-    connection: Connection,
-    changed: RefCell<Vec<SessionId>>,
-    undone: RefCell<Option<DatabaseError>>,
-}
-
-impl Tx {
-    /// Notes a session that this transaction changes or ends, for the near cache.
-    pub(in super::super) fn announce(&self, id: SessionId) {
-        self.changed.borrow_mut().push(id);
-    }
-
-    /// Gives up the whole batch: `error` may have left part of a step behind.
-    pub(super) fn undo_all(&self, error: DatabaseError) {
-        *self.undone.borrow_mut() = Some(error);
-    }
-
-    fn is_undone(&self) -> bool {
-        self.undone.borrow().is_some()
-    }
-}
-
-impl Deref for Tx {
-    type Target = Connection;
-
-    fn deref(&self) -> &Connection {
-        &self.connection
-    }
-}
-
-impl std::fmt::Debug for Tx {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tx").finish_non_exhaustive()
-    }
-}
-
-/// Something to write, and somebody who waits for the answer.
-pub(super) trait Job: Send {
-    /// Roughly what it adds to a batch.
-    fn bytes(&self) -> usize;
-    fn run(&mut self, tx: &Tx);
-    fn answer(self: Box<Self>, committed: Result<(), DatabaseError>);
-}
-
-/// A closure as a job.
-pub(super) struct Ask<F, T, E, R> {
-    work: Option<F>,
-    savepoint: bool,
-    bytes: usize,
-    answer: Option<Result<T, E>>,
-    reply: R,
-}
-
-impl<F, T, E, R> Ask<F, T, E, R>
-where
-    F: FnOnce(&Tx) -> Result<T, E>,
-    R: FnOnce(Result<T, E>),
-{
-    /// If it fails or panics, what it did is undone, and nothing else.
-    pub(super) fn in_savepoint(work: F, reply: R) -> Self {
-        Self { work: Some(work), savepoint: true, bytes: SMALL, answer: None, reply }
-    }
-
-    /// If it fails, the whole batch is undone. `bytes` is what it carries beyond a small session.
-    pub(super) fn bare(bytes: usize, work: F, reply: R) -> Self {
-        Self { work: Some(work), savepoint: false, bytes: SMALL + bytes, answer: None, reply }
-    }
-}
-
-impl<F, T, E, R> Job for Ask<F, T, E, R>
-where
-    F: FnOnce(&Tx) -> Result<T, E> + Send,
-    T: Send,
-    E: From<DatabaseError> + Send,
-    R: FnOnce(Result<T, E>) + Send,
-{
-    fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    fn run(&mut self, tx: &Tx) {
-        let Some(work) = self.work.take() else { return };
-        let result = if self.savepoint { in_savepoint(tx, work) } else { bare(tx, work) };
-        self.answer = Some(result);
-    }
-
-    fn answer(self: Box<Self>, committed: Result<(), DatabaseError>) {
-        let answer = match (self.answer, committed) {
-            // What the closure itself refused stays its own answer: it changed nothing, committed or not.
-            (Some(Err(error)), _) => Err(error),
-            (Some(Ok(value)), Ok(())) => Ok(value),
-            (_, Err(error)) => Err(error.into()),
-            (None, Ok(())) => Err(DatabaseError::Closed.into()),
-        };
-        (self.reply)(answer);
-    }
-}
-
-fn bare<T, E: From<DatabaseError>>(tx: &Tx, work: impl FnOnce(&Tx) -> Result<T, E>) -> Result<T, E> {
-    let result = caught(tx, work);
-    if result.is_err() && !tx.is_undone() {
-        tx.undo_all(DatabaseError::Panicked);
-    }
-    result
-}
-
-fn in_savepoint<T, E: From<DatabaseError>>(tx: &Tx, work: impl FnOnce(&Tx) -> Result<T, E>) -> Result<T, E> {
-    let begin = || tx.prepare_cached("SAVEPOINT exeunt_step")?.execute([]);
-    begin().map_err(|error| E::from(error.into()))?;
-    let announced = tx.changed.borrow().len();
-    let result = caught(tx, work);
-    if tx.is_autocommit() {
-        tx.undo_all(DatabaseError::TransactionEnded);
-        return result.and(Err(DatabaseError::TransactionEnded.into()));
-    }
-    let end = || {
-        if result.is_err() {
-            tx.prepare_cached("ROLLBACK TO exeunt_step")?.execute([])?;
-            tx.changed.borrow_mut().truncate(announced);
-        }
-        tx.prepare_cached("RELEASE exeunt_step")?.execute([])
-    };
-    if let Err(error) = end() {
-        let error = DatabaseError::from(error);
-        tx.undo_all(error.clone());
-        return result.and(Err(error.into()));
-    }
-    result
-}
-
-fn caught<T, E: From<DatabaseError>>(tx: &Tx, work: impl FnOnce(&Tx) -> Result<T, E>) -> Result<T, E> {
-    let caught: Result<_, Box<dyn Any + Send>> = catch_unwind(AssertUnwindSafe(|| work(tx)));
-    caught.unwrap_or_else(|_| Err(DatabaseError::Panicked.into()))
-}
+/// How much of the mark a power loss may take.
+const SYNC_MARK_EVERY: Duration = Duration::from_secs(1);
 
 /// What the handle, the writer and the checkpointer have in common.
 pub(super) struct Shared {
@@ -178,17 +44,19 @@ pub(super) struct Shared {
     checkpointed: AtomicBool,
     watcher: OnceLock<Arc<dyn Watcher>>,
     file: Identity,
+    mark: Mark,
     // Whoever holds a connection holds this, and drops the connection first.
     _lock: File,
 }
 
 impl Shared {
-    pub(super) fn new(file: Identity, lock: File) -> Self {
+    pub(super) fn new(file: Identity, mark: Mark, lock: File) -> Self {
         Self {
             sync_failed: AtomicBool::new(false),
             checkpointed: AtomicBool::new(false),
             watcher: OnceLock::new(),
             file,
+            mark,
             _lock: lock,
         }
     }
@@ -197,13 +65,25 @@ impl Shared {
         if self.sync_failed.load(Ordering::Acquire) { Err(DatabaseError::SyncFailed) } else { Ok(()) }
     }
 
-    /// The kernel may have dropped what it could not write, and says so only once: never trust the disk again.
     fn note(&self, error: &DatabaseError) {
-        if error.is_io() && !self.sync_failed.swap(true, Ordering::AcqRel) {
+        if error.is_io() {
+            self.distrust(error);
+        }
+    }
+
+    /// The kernel may have dropped what it could not write, and says so only once: never trust the disk again.
+    fn distrust(&self, error: &(dyn std::error::Error + 'static)) {
+        if !self.sync_failed.swap(true, Ordering::AcqRel) {
             tracing::error!(
                 error = %Causes(error),
                 "the disk failed: no write is acknowledged any more"
             );
+        }
+    }
+
+    fn sync_mark(&self) {
+        if let Err(error) = self.mark.sync() {
+            self.distrust(&error);
         }
     }
 
@@ -223,6 +103,7 @@ impl Workers {
         mut connection: Connection,
         checkpointer: Connection,
         jobs: Receiver<Box<dyn Job>>,
+        commits: Commits,
         shared: Arc<Shared>,
     ) -> std::io::Result<Self> {
         let log_pages = Arc::new(AtomicI32::new(0));
@@ -234,8 +115,14 @@ impl Workers {
         connection.wal_hook(Some(hook)).map_err(std::io::Error::other)?;
         let (wake, woken) = std::sync::mpsc::sync_channel(1);
         let checkpointer = Checkpointer { connection: checkpointer, shared: Arc::clone(&shared), woken };
-        let tx = Tx { connection, changed: RefCell::default(), undone: RefCell::default() };
-        let writer = Writer { tx, shared, log_pages, make_room_at: Cell::new(CHECKPOINT_NOW), wake };
+        let writer = Writer {
+            tx: Tx::new(connection),
+            commits: Cell::new(commits),
+            shared,
+            log_pages,
+            make_room_at: Cell::new(CHECKPOINT_NOW),
+            wake,
+        };
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let writer = thread("exeunt-writer").spawn(move || writer.run(jobs))?;
         let checkpointer = thread("exeunt-checkpoint").spawn(move || checkpointer.run())?;
@@ -266,15 +153,22 @@ struct Checkpointer {
 
 impl Checkpointer {
     fn run(self) {
-        while self.woken.recv().is_ok() {
-            checkpoint(&self.connection, &self.shared, PASSIVE);
-            self.shared.checkpointed.store(true, Ordering::Release);
+        loop {
+            match self.woken.recv_timeout(SYNC_MARK_EVERY) {
+                Ok(()) => {
+                    checkpoint(&self.connection, &self.shared, PASSIVE);
+                    self.shared.checkpointed.store(true, Ordering::Release);
+                }
+                Err(RecvTimeoutError::Timeout) => self.shared.sync_mark(),
+                Err(RecvTimeoutError::Disconnected) => return self.shared.sync_mark(),
+            }
         }
     }
 }
 
 struct Writer {
     tx: Tx,
+    commits: Cell<Commits>,
     shared: Arc<Shared>,
     log_pages: Arc<AtomicI32>,
     make_room_at: Cell<i32>,
@@ -309,6 +203,11 @@ impl Writer {
         self.shared.check()?;
         self.shared.file.check()?;
         self.tx.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        if let Err(error) = self.count() {
+            self.shared.note(&error);
+            self.roll_back();
+            return Err(error);
+        }
         for job in batch {
             // Also what is the application's outside of its closure may panic: how it makes its error of ours.
             if catch_unwind(AssertUnwindSafe(|| job.run(&self.tx))).is_err() {
@@ -331,7 +230,22 @@ impl Writer {
             self.roll_back();
         }
         self.announce(&changed, Watcher::changed);
-        committed
+        committed.and_then(|()| self.mark())
+    }
+
+    /// Gives the transaction its number, before its steps: a session keeps the one in which it was created.
+    fn count(&self) -> Result<(), DatabaseError> {
+        let mut commits = self.commits.get();
+        self.tx.number.set(commits.next());
+        self.commits.set(commits);
+        Ok(commits.write(&self.tx)?)
+    }
+
+    fn mark(&self) -> Result<(), DatabaseError> {
+        self.shared.mark.set(self.tx.number()).map_err(|error| {
+            tracing::error!(error = %Causes(&error), "the mark beside the database could not be written");
+            DatabaseError::Mark(Arc::new(error))
+        })
     }
 
     /// Looks for the watcher each time: one that came during COMMIT may have been told the old rows since.
@@ -400,14 +314,23 @@ fn checkpoint(connection: &Connection, shared: &Shared, mode: &str) -> bool {
 mod tests {
     use rusqlite::ffi;
 
+    use super::super::commits;
+    use super::super::job::Ask;
     use super::*;
 
-    fn writer(connection: Connection) -> Writer {
+    fn in_memory(connection: Connection) -> Writer {
+        let folder = tempfile::tempdir().unwrap();
+        let (commits, mark) = commits::take_up(&connection, &folder.path().join("a.db")).unwrap();
+        writer(connection, commits, mark)
+    }
+
+    fn writer(connection: Connection, commits: Commits, mark: Mark) -> Writer {
         let here = Identity::of(std::env::current_exe().unwrap()).unwrap();
-        let shared = Arc::new(Shared::new(here, tempfile::tempfile().unwrap()));
+        let shared = Arc::new(Shared::new(here, mark, tempfile::tempfile().unwrap()));
         let (wake, _) = std::sync::mpsc::sync_channel(1);
-        let tx = Tx { connection, changed: RefCell::default(), undone: RefCell::default() };
-        Writer { tx, shared, log_pages: Arc::default(), make_room_at: Cell::new(CHECKPOINT_NOW), wake }
+        let make_room_at = Cell::new(CHECKPOINT_NOW);
+        let (tx, commits) = (Tx::new(connection), Cell::new(commits));
+        Writer { tx, commits, shared, log_pages: Arc::default(), make_room_at, wake }
     }
 
     fn job(work: impl FnOnce(&Tx) -> Result<(), DatabaseError> + Send + 'static) -> Box<dyn Job> {
@@ -432,9 +355,9 @@ mod tests {
         let heard = Arc::new(Heard::default());
         let came = Arc::new(OnceLock::<Arc<Shared>>::new());
         let (shared, watcher) = (Arc::clone(&came), Arc::clone(&heard));
-        let hook = move || !shared.get().unwrap().watch(Arc::clone(&watcher) as _);
+        let hook = move || shared.get().is_some_and(|shared| !shared.watch(Arc::clone(&watcher) as _));
         connection.commit_hook(Some(hook)).unwrap();
-        let writer = writer(connection);
+        let writer = in_memory(connection);
         assert!(came.set(Arc::clone(&writer.shared)).is_ok());
         let id = SessionId::from_i64(1).unwrap();
         let change = job(move |tx| {
@@ -449,7 +372,7 @@ mod tests {
     fn a_long_log_starts_again_although_reads_always_overlap() {
         let folder = tempfile::tempdir().unwrap();
         let opened = super::super::open::open(&folder.path().join("a.db")).unwrap();
-        let writer = writer(opened.connection);
+        let writer = writer(opened.connection, opened.commits, opened.mark);
         let write =
             |text: &'static str| writer.commit(&mut [job(move |tx| Ok(tx.execute_batch(text)?))]).unwrap();
         write("CREATE TABLE t (a)");
@@ -484,7 +407,7 @@ mod tests {
 
     #[test]
     fn a_disk_that_fails_within_a_step_is_not_trusted_again() {
-        let writer = writer(Connection::open_in_memory().unwrap());
+        let writer = in_memory(Connection::open_in_memory().unwrap());
         let step = |code| {
             move |tx: &Tx| -> Result<(), DatabaseError> {
                 let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
