@@ -475,7 +475,7 @@ async fn a_backup_of_a_file_at_work_is_whole_private_and_never_overwrites() {
     server.close();
 
     let restored = Open::on(&file.clone().into()).await;
-    assert!(restored.knows(&token).await, "this is why sessions are ended after a restore");
+    assert!(!restored.knows(&token).await, "no session lives in a backup");
     assert_eq!(restored.accounts().list().await.unwrap().len(), 1);
     restored.close();
     let there_is_none = backup(&folder.path().join("none.db").into(), &folder.path().join("b.db"));
@@ -485,6 +485,33 @@ async fn a_backup_of_a_file_at_work_is_whole_private_and_never_overwrites() {
         let failure = backup(&engine.fresh(&folder), &folder.path().join("b.db")).unwrap_err();
         assert!(failure.message.contains(means), "{failure}");
     }
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_not_copied_before_the_loss_is_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (Engine::File.fresh(&folder), Engine::File.fresh(&folder));
+    let server = Open::on(&from).await;
+    let token = server.log_in("anna").await;
+    server.close();
+    let file = from.file().unwrap();
+    std::fs::remove_file(format!("{}-mark", file.display())).unwrap();
+    for last in [false, true] {
+        is_refused(Order { last, ..order(&from, &to) }, Code::Store, "exeunt store accept-loss").await;
+    }
+    let accept = ["store", "accept-loss", "--store", file.to_str().unwrap()];
+    let said = exeunt(folder.path(), &accept);
+    let text = String::from_utf8(said.stdout).unwrap();
+    assert!(said.status.success() && text.starts_with("accepted: "), "{text}");
+    let said = String::from_utf8(exeunt(folder.path(), &accept).stdout).unwrap();
+    assert!(said.contains("nothing is missing"), "{said}");
+    let copied = copy(&order(&from, &to), &|_| ()).await.unwrap();
+    assert_eq!(copied.sessions.unwrap().seen(), 0);
+    assert!(!Open::on(&to).await.knows(&token).await);
+    let nowhere = exeunt(folder.path(), &["store", "accept-loss", "--store", "none.db"]);
+    assert_eq!(nowhere.status.code(), Some(5), "{nowhere:?}");
+    let elsewhere = exeunt(folder.path(), &["store", "accept-loss", "--store", "postgres://127.0.0.1/none"]);
+    assert_eq!(elsewhere.status.code(), Some(2), "{elsewhere:?}");
 }
 
 #[tokio::test]
@@ -554,7 +581,7 @@ fn the_command_prints_counts_and_what_to_do_next() {
     assert_eq!(list["sessions"][0]["id"], id.to_string());
     let said = exeunt(folder.path(), &["store", "backup", "c.db", "--store", "b.db"]);
     let text = String::from_utf8(said.stdout).unwrap();
-    assert!(text.starts_with("done: ") && text.contains("exeunt session end-all"), "{text}");
+    assert!(text.starts_with("done: ") && text.contains("exeunt store accept-loss"), "{text}");
     let refused = exeunt(folder.path(), &["store", "backup", "c.db", "--store", "b.db", "--json"]);
     assert_eq!(refused.status.code(), Some(4), "{refused:?}");
     // Names that SQLite itself would take for URLs, of another file.

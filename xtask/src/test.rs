@@ -38,6 +38,7 @@ pub(crate) const FOR_TESTS: &[Need] = &[
         package: "pgbouncer",
         why: "the store on PostgreSQL works through a pooler",
     },
+    Need { command: "strace", package: "strace", why: "tests look at the order of system calls" },
     Need { command: "systemd-analyze", package: "systemd", why: "it checks deploy/exeunt.service" },
     Need { command: "nginx", package: "nginx-light", why: "it checks deploy/nginx.conf" },
 ];

@@ -117,6 +117,12 @@ pub(crate) struct Server {
 
 impl Server {
     fn start(place: &Place, args: &[&str]) -> Self {
+        Self::try_start(place, args)
+            .unwrap_or_else(|(status, said)| panic!("the server ended before it listened: {status} {said}"))
+    }
+
+    /// Or how it ended before it listened, and what it said and logged.
+    pub(crate) fn try_start(place: &Place, args: &[&str]) -> Result<Self, (ExitStatus, String)> {
         let log = File::options().create(true).append(true).open(place.path().join("log")).unwrap();
         let mut command = place.command(["serve", "--listen", "127.0.0.1:0"]);
         command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
@@ -126,10 +132,12 @@ impl Server {
         loop {
             let mut line = String::new();
             let read = server.stdout.read_line(&mut line).unwrap();
-            assert!(read > 0, "the server ended before it listened: {}{}", server.said, place.log());
+            if read == 0 {
+                return Err((server.child.wait().unwrap(), format!("{}{}", server.said, place.log())));
+            }
             if let Some(address) = line.trim_end().strip_prefix("listening on http://") {
                 server.address = address.parse().unwrap();
-                return server;
+                return Ok(server);
             }
             server.said.push_str(&line);
         }
