@@ -767,3 +767,34 @@ async fn no_session_lives_in_a_backup() {
     let store = SqliteStore::open(&path).unwrap();
     assert_eq!((store.database().loss(), store.load(&id, NOW).await.unwrap().is_some()), (None, true));
 }
+
+#[cfg(unix)]
+#[test]
+fn the_mark_belongs_to_whom_the_file_belongs() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    let folder = folder();
+    let (path, mark) = (folder.path().join("a.db"), folder.path().join("a.db-mark"));
+    drop(SqliteStore::open(&path).unwrap());
+    fs::remove_file(&mark).unwrap();
+    // Only root may give it away. It is root whose commands could leave a mark that a server cannot write.
+    let _ = chown(&path, Some(10_001), None);
+    drop(SqliteStore::open(&path).unwrap());
+    assert_eq!(fs::metadata(&mark).unwrap().uid(), fs::metadata(&path).unwrap().uid());
+}
+
+#[tokio::test]
+async fn a_mark_that_a_power_loss_left_behind_accuses_nobody_and_catches_up() {
+    let folder = folder();
+    let (path, mark) = (folder.path().join("a.db"), folder.path().join("a.db-mark"));
+    let store = SqliteStore::open(&path).unwrap();
+    let early = fs::read(&mark).unwrap();
+    let id = session(&store, 1).await;
+    drop(store);
+    let last = fs::read(&mark).unwrap();
+    assert_ne!(last, early);
+    fs::write(&mark, early).unwrap();
+    let database = Database::open(&path).unwrap();
+    assert_eq!(fs::read(&mark).unwrap(), last);
+    let store = SqliteStore::over(database).unwrap();
+    assert_eq!((store.database().loss(), store.load(&id, NOW).await.unwrap().is_some()), (None, true));
+}

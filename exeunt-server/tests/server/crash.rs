@@ -55,7 +55,10 @@ fn accounts_that_may_be_older_than_what_was_acknowledged_are_not_served_until_th
         for _ in 0..2 {
             let (status, said) = Server::try_start(&place, &[]).map(drop).unwrap_err();
             assert_eq!(status.code(), Some(5), "{said}");
-            assert!(said.contains("where accounts live") && said.contains("exeunt store accept-loss"), "{said}");
+            assert!(
+                said.contains("where accounts live") && said.contains("exeunt store accept-loss"),
+                "{said}"
+            );
         }
         // One may look first.
         assert!(place.run(["account", "list"], "").contains("alice"));
@@ -77,7 +80,11 @@ fn sessions_of_a_damaged_file_have_ended_and_the_log_says_so() {
     server.kill();
     let token = ended_and_damaged(&place, "sessions.db");
     let server = place.serve();
-    assert!(place.log().contains("changes_missing") && place.log().contains("sessions.db"), "{}", place.log());
+    assert!(
+        place.log().contains("changes_missing") && place.log().contains("sessions.db"),
+        "{}",
+        place.log()
+    );
     for token in [live, token] {
         assert!(server.call("GET", "/api/me", &token).is_401());
     }

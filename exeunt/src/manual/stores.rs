@@ -114,8 +114,22 @@
 //! while FROM's servers work, and with `--final` after they stopped, which removes from TO what ended meanwhile. Then start
 //! on TO, and copy no more: what ended in TO is not known to FROM, and would live again.
 //!
-//! `exeunt store backup FILE` copies a SQLite file while it is in use; PostgreSQL and Redis have their own means. A backup brings
-//! back what ended since it was made: after restoring one, run `exeunt session end-all` before anything serves.
+//! `exeunt store backup FILE` copies a SQLite file while it is in use; no session lives in the copy. PostgreSQL and Redis have
+//! their own means, whose backups bring back what ended since they were made: after restoring one, run `exeunt session end-all`
+//! before anything serves.
+//!
+//! # A SQLite file that is damaged, or restored
+//!
+//! Beside `FILE` there are `FILE-wal` and `FILE-shm` while it is in use, `FILE.lock`, and `FILE-mark`: the number of the last change that
+//! was acknowledged. Move all of them together, with nothing running. Where a file is found to be behind its mark, or has none, changes
+//! that were acknowledged may be missing: every session that it had has ended, once, and an error in the log says so. Files of a
+//! version before marks are given one, and log nobody out.
+//!
+//! If accounts are in the file, `exeunt serve` refuses it until you have looked at them (`exeunt account list`), put right what you
+//! know of (a password that was changed, an account that was disabled or removed), and run `exeunt store accept-loss`. An application
+//! that keeps accounts of its own there asks `Database::loss` before it serves, and calls
+//! `Database::accept_loss`. Restoring a backup is the same with one step before it: stop the server, put the backup
+//! in the place of the file, and remove `FILE-wal` and `FILE-shm`.
 //!
 //! # One store for one application
 //!

@@ -32,11 +32,11 @@ struct Image {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Left {
     /// Everything is in the log.
-    InTheLog,
+    Log,
     /// The logins are in the data, and what became of them is in the log.
-    InBoth,
+    Both,
     /// It was closed, which folds the log into the data.
-    InTheData,
+    Data,
 }
 
 impl Image {
@@ -49,7 +49,7 @@ impl Image {
         for record in &records {
             assert_eq!(store.create(record, 1_000).await.unwrap(), Created::Yes { ended: vec![] });
         }
-        if left == Left::InBoth {
+        if left == Left::Both {
             let connection = Connection::open(&path).unwrap();
             connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
         }
@@ -62,7 +62,7 @@ impl Image {
         let is_live = |record: &&Option<Record>| record.is_some();
         let live = acknowledged.values().filter(is_live).count();
         assert!(live > 50 && live < 200, "{live} live on");
-        let open = (left != Left::InTheData).then_some(store);
+        let open = (left != Left::Data).then_some(store);
         let files = FILES.map(|name| fs::read(folder.path().join(name)).ok());
         assert_eq!(files[1].is_some(), open.is_some());
         Self { files, acknowledged, early_mark }
@@ -173,7 +173,7 @@ fn damage(file: &Path, chance: &mut Chance) -> String {
     let mut bytes = fs::read(file).unwrap();
     let (length, place) = (bytes.len(), chance.below(bytes.len()));
     match chance.below(8) {
-        0 | 1 | 2 => {
+        0..=2 => {
             bytes[place] ^= 1 << chance.below(8);
             fs::write(file, bytes).unwrap();
             format!("a bit of byte {place} of {length} flipped")
@@ -206,7 +206,7 @@ fn damage(file: &Path, chance: &mut Chance) -> String {
 }
 
 async fn images() -> [Image; 3] {
-    [Image::new(Left::InTheLog).await, Image::new(Left::InBoth).await, Image::new(Left::InTheData).await]
+    [Image::new(Left::Log).await, Image::new(Left::Both).await, Image::new(Left::Data).await]
 }
 
 #[tokio::test]
@@ -260,7 +260,7 @@ async fn an_undamaged_file_is_taken_as_it_is() {
 
 #[tokio::test]
 async fn a_loss_stays_until_it_is_accepted_and_ends_what_came_before() {
-    let image = Image::new(Left::InTheLog).await;
+    let image = Image::new(Left::Log).await;
     let folder = tempfile::tempdir().unwrap();
     image.write(folder.path());
     let path = folder.path().join("a.db");

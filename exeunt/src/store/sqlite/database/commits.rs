@@ -92,7 +92,10 @@ pub(super) fn take_up(connection: &Connection, path: &Path) -> Result<(Commits, 
             if let Some(loss) = commits.loss {
                 say(path, loss);
             }
-            Ok((commits, Mark::open(path, commits.file).map_err(io)?))
+            let mark = Mark::open(path, commits.file).map_err(io)?;
+            // A power loss may have left it behind what was acknowledged.
+            mark.set(commits.number).and_then(|()| mark.sync()).map_err(io)?;
+            Ok((commits, mark))
         }
         Verdict::New => {
             let commits =

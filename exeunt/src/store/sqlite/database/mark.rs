@@ -60,6 +60,8 @@ impl Mark {
     pub(super) fn make(path: &Path, id: FileId, number: i64) -> io::Result<Self> {
         let (part, mark) = (with_end(path, "-mark.part"), beside(path));
         let mut file = private(OpenOptions::new().write(true).create(true).truncate(true)).open(&part)?;
+        #[cfg(unix)]
+        give_to_owner_of(path, &file)?;
         file.write_all(&bytes(id, number))?;
         file.sync_all()?;
         std::fs::rename(&part, &mark)?;
@@ -93,6 +95,18 @@ impl Mark {
             false => Ok(()),
         }
     }
+}
+
+/// A command of root's makes the mark of a server's file: the server has to be able to write it. SQLite does so with its log.
+#[cfg(unix)]
+fn give_to_owner_of(path: &Path, file: &File) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+    let (owner, ours) = (std::fs::metadata(path)?, file.metadata()?);
+    if (owner.uid(), owner.gid()) != (ours.uid(), ours.gid()) {
+        // Nobody but root may. Anybody else who can write to the file goes on as far as that goes.
+        let _ = fchown(file, Some(owner.uid()), Some(owner.gid()));
+    }
+    Ok(())
 }
 
 fn beside(path: &Path) -> PathBuf {
@@ -134,6 +148,7 @@ mod tests {
     fn a_mark_is_read_as_it_was_set_and_no_byte_of_it_may_change() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
+        std::fs::write(&path, "").unwrap();
         assert_eq!(find(&path).unwrap(), Found::Nothing);
         let mark = Mark::make(&path, [7; 16], 0).unwrap();
         assert_eq!(find(&path).unwrap(), Found::Mark { file: [7; 16], number: 0 });

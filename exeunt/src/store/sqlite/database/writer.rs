@@ -158,6 +158,7 @@ impl Checkpointer {
                 Ok(()) => {
                     checkpoint(&self.connection, &self.shared, PASSIVE);
                     self.shared.checkpointed.store(true, Ordering::Release);
+                    self.shared.sync_mark();
                 }
                 Err(RecvTimeoutError::Timeout) => self.shared.sync_mark(),
                 Err(RecvTimeoutError::Disconnected) => return self.shared.sync_mark(),
@@ -320,7 +321,9 @@ mod tests {
 
     fn in_memory(connection: Connection) -> Writer {
         let folder = tempfile::tempdir().unwrap();
-        let (commits, mark) = commits::take_up(&connection, &folder.path().join("a.db")).unwrap();
+        let path = folder.path().join("a.db");
+        std::fs::write(&path, "").unwrap();
+        let (commits, mark) = commits::take_up(&connection, &path).unwrap();
         writer(connection, commits, mark)
     }
 
