@@ -246,6 +246,34 @@ async fn a_writer_that_does_not_write_the_mark_is_found_out() {
 }
 
 #[tokio::test]
+async fn a_store_without_checksums_is_found_out() {
+    let image = Image::new(Left::Data).await;
+    let (mut files, mut rows) = (0, 0);
+    for seed in 0..40 {
+        let folder = tempfile::tempdir().unwrap();
+        image.write(folder.path());
+        let file = folder.path().join(FILES[0]);
+        damage(&file, &mut Chance::new(seed));
+        let Ok(connection) = Connection::open(file) else { continue };
+        let is_other = |(id, record): (&SessionId, &Option<Record>)| {
+            let sql = "SELECT verifier, data FROM session WHERE id = ?1";
+            let found = connection.query_row(sql, [id.to_i64()], |row| Ok((row.get(0)?, row.get(1)?)));
+            // What cannot be read at all is noticed by SQLite.
+            found.is_ok_and(|(verifier, data): ([u8; 32], String)| {
+                let is_same =
+                    |record: &Record| *record.verifier().as_bytes() == verifier && record.data_json() == data;
+                !record.as_ref().is_some_and(is_same)
+            })
+        };
+        let other = image.acknowledged.iter().filter(|entry| is_other(*entry)).count();
+        files += usize::from(other > 0);
+        rows += other;
+    }
+    println!("without checksums: {files} of 40 damaged files had {rows} sessions that were not as written");
+    assert!(files > 3);
+}
+
+#[tokio::test]
 async fn an_undamaged_file_is_taken_as_it_is() {
     for image in images().await {
         let folder = tempfile::tempdir().unwrap();
