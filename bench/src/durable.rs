@@ -121,10 +121,14 @@ pub(crate) fn fill_log(store: &Path, bytes: u64) -> Result<()> {
         for _ in 0..100 {
             place = (place + 0.618_033_988_75).fract();
             let id = first + ((last - first) as f64 * place) as i64;
-            connection.execute(
-                "UPDATE session SET seen_at = seen_at + 1 WHERE id = (SELECT min(id) FROM session WHERE id >= ?1)",
-                [id],
-            )?;
+            // There and back: a row that is not as the store wrote it has ended.
+            for by in [1, -1] {
+                connection.execute(
+                    "UPDATE session SET seen_at = seen_at + ?2
+                     WHERE id = (SELECT min(id) FROM session WHERE id >= ?1)",
+                    [id, by],
+                )?;
+            }
         }
     }
     println!("{}", std::fs::metadata(&log)?.len());
