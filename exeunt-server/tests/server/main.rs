@@ -5,6 +5,7 @@ mod attack;
 #[path = "../common/mod.rs"]
 mod common;
 mod crash;
+mod faults;
 mod main_job;
 mod moved;
 mod nodes;
