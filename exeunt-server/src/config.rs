@@ -35,6 +35,7 @@ pub struct Config {
     pub store: Place,
     /// Where sessions live, if it is not set.
     pub accounts: Place,
+    pub max_connections: usize,
     pub public_url: Option<PublicUrl>,
     pub trusted_proxies: Vec<IpNet>,
     pub idle_timeout: Duration,
@@ -125,6 +126,7 @@ impl Config {
             listen: options.listen?,
             store: options.store?,
             accounts: options.accounts?,
+            max_connections: options.max_connections?,
             public_url: options.public_url,
             trusted_proxies: options.trusted_proxies?,
             idle_timeout: options.idle_timeout?,
@@ -157,6 +159,9 @@ impl Config {
         }
         if self.sessions_per_account == 0 {
             return Err(refused(format_args!("sessions_per_account must be at least 1")));
+        }
+        if self.max_connections == 0 {
+            return Err(refused(format_args!("max_connections must be at least 1")));
         }
         if !(400..=599).contains(&self.logout_failure_status) {
             return Err(refused(format_args!("logout_failure_status must be between 400 and 599")));

@@ -20,3 +20,6 @@ mod proxy;
 pub mod serve;
 pub mod site;
 pub mod telemetry;
+
+#[cfg(fuzzing)]
+pub use pages::read_login_form;

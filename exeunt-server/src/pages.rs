@@ -91,6 +91,18 @@ pub(crate) struct LoginForm {
     next: Option<String>,
 }
 
+/// For fuzzing alone: who logs in by a form, and where that leads.
+#[cfg(fuzzing)]
+pub async fn read_login_form(body: Vec<u8>) -> Option<(String, String)> {
+    use axum::extract::FromRequest as _;
+
+    let request = axum::http::Request::post("/login");
+    let request =
+        request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body.into()).ok()?;
+    let Form(form) = Form::<LoginForm>::from_request(request, &()).await.ok()?;
+    Some((form.username, local(form.next.as_deref()).to_owned()))
+}
+
 /// `POST /login`
 pub(crate) async fn login(
     State(state): State<AppState>,

@@ -3,27 +3,22 @@
 //! Must never take a request before the engines are open and the sessions of changed accounts ended, nor on accounts that may
 //! be older than what was acknowledged, nor leave while a request is being answered within 30 s.
 
-use std::convert::Infallible;
+mod connections;
+mod descriptors;
+mod patience;
+
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::Router;
-use axum::http::Request;
 use exeunt::http::SameSite;
 use exeunt::store::Causes;
 use exeunt::{CookieConfig, SessionLayer, Sessions};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tower::Service;
 
 use crate::accounts::{Accounts, Hasher};
 use crate::admin::Admin;
@@ -31,16 +26,11 @@ use crate::app;
 use crate::config::{self, Config};
 use crate::control::{ControlError, ControlSocket};
 use crate::engines::Engines;
-use crate::proxy::Peer;
 use crate::site::{AppState, Site};
 use crate::telemetry;
 
-/// How long a client may take to send the head of a request, or to leave a connection idle.
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// How long requests may take to finish when the server stops.
 const DRAIN_WITHIN: Duration = Duration::from_secs(30);
-/// When no connection can be accepted, mostly for want of file descriptors.
-const PAUSE: Duration = Duration::from_millis(100);
 /// What a shell says of a program that `SIGINT` ended.
 const EXIT_INTERRUPTED: i32 = 130;
 
@@ -61,6 +51,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         }
     }
     let mut signals = Signals::new()?;
+    // Before anything is opened: what is open counts.
+    let room = descriptors::make_room_for(config.max_connections);
     // Before the store, so that a taken port leaves no new file behind.
     let listener = TcpListener::bind(config.listen).await;
     let listener = listener.with_context(|| {
@@ -90,7 +82,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     announce(bound, &accounts, &admin).await?;
     let (stop, stopping) = watch::channel(false);
     let commands = socket.map(|socket| tokio::spawn(answer_commands(socket, admin, stopping.clone())));
-    let serving = tokio::spawn(accept(listener, app, stopping));
+    let serving = tokio::spawn(connections::accept(listener, app, room, stopping));
     tracing::info!(event = "started", address = %bound, store = %config.store, accounts = %config.accounts, "serving");
     let signal = signals.next().await;
     tracing::info!(event = "stopping", signal, "no more requests are taken");
@@ -173,11 +165,18 @@ async fn announce(bound: SocketAddr, accounts: &Accounts, admin: &Admin) -> anyh
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// Never heard: who listens gets an error where a file would grow past `ulimit -f`, and is not ended.
+    _file_too_large: Signal,
 }
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        let file_too_large = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            _file_too_large: signal(file_too_large)?,
+        })
     }
 
     async fn next(&mut self) -> &'static str {
@@ -188,69 +187,7 @@ impl Signals {
     }
 }
 
-/// Accepts connections until `stopping`, then waits for what is under way.
-async fn accept(listener: TcpListener, app: Router, mut stopping: watch::Receiver<bool>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    connections.spawn(connection(stream, peer, app.clone(), stopping.clone()));
-                }
-                Err(error) => {
-                    tracing::warn!(event = "accept_failed", error = %Causes(&error), "not accepted");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            },
-            Some(_) = connections.join_next() => {}
-            () = stopped(&mut stopping) => break,
-        }
-    }
-    drop(listener);
-    let open = connections.len();
-    let drained = async { while connections.join_next().await.is_some() {} };
-    match tokio::time::timeout(DRAIN_WITHIN, drained).await {
-        Ok(()) => tracing::info!(event = "drained", connections = open, "all requests answered"),
-        Err(_) => {
-            tracing::warn!(
-                event = "drain_cut",
-                connections = connections.len(),
-                "requests cut off after 30 s"
-            );
-        }
-    }
-}
-
 async fn stopped(stopping: &mut watch::Receiver<bool>) {
     // An error says that the sender is gone, which is as good as a stop.
     let _ = stopping.wait_for(|stopping| *stopping).await;
-}
-
-/// Answers the requests of one connection.
-async fn connection(stream: TcpStream, peer: SocketAddr, app: Router, mut stopping: watch::Receiver<bool>) {
-    // Answers are small and whole: waiting for more to send only delays them.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
-        let mut app = app.clone();
-        async move { Ok::<_, Infallible>(app.call(request).await.unwrap_or_else(|never| match never {})) }
-    });
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let outcome = tokio::select! {
-        outcome = connection.as_mut() => outcome,
-        () = stopped(&mut stopping) => {
-            // Closes a connection that is idle or was never used, and the others after the answer.
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = outcome {
-        tracing::debug!(
-            event = "connection_failed",
-            error = %Causes(&error),
-            "connection failed"
-        );
-    }
 }

@@ -47,7 +47,12 @@ pub struct Site {
 }
 
 impl Site {
-    pub(crate) fn new(config: &Config, started: Timestamp) -> Result<Self, InvalidStatusCode> {
+    /// What the configuration says, for a run that begins at `started`.
+    ///
+    /// # Errors
+    ///
+    /// If the status of a failed logout is none.
+    pub fn new(config: &Config, started: Timestamp) -> Result<Self, InvalidStatusCode> {
         let https = config.public_url.as_ref().is_some_and(PublicUrl::is_https);
         Ok(Self {
             public_url: config.public_url.as_ref().map(ToString::to_string),

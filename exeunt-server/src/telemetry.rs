@@ -29,6 +29,9 @@ use crate::site::Site;
 pub fn init(format: Option<LogFormat>, filter: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("the log filter {filter:?}"))?;
     let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    // It would say on standard error that standard error cannot be written to, which panics: with the disk of the log
+    // full, no request would be answered.
+    let log = log.log_internal_errors(false);
     let terminal = std::io::stderr().is_terminal();
     let started = match format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json }) {
         LogFormat::Text => log.with_ansi(terminal).try_init(),

@@ -461,6 +461,7 @@ fn options_that_do_not_go_together_are_refused_with_what_to_do() {
         ("serve --idle-timeout 0s", "1s"),
         ("serve --logout-failure-status 200", "between 400 and 599"),
         ("serve --sessions-per-account 0", "at least 1"),
+        ("serve --max-connections 0", "at least 1"),
         ("serve --logout-failure-status 401", "there is no session"),
         ("serve --log info=loud", "log \"info=loud\""),
         ("serve --cookie-name __Http-id", "cookie_name"),

@@ -8,7 +8,10 @@ use anyhow::{Context, Result};
 
 use crate::dependencies::{Graph, Policy};
 use crate::steps::{Steps, cargo, run as run_command};
-use crate::{deploy, test, tidy};
+use crate::{deploy, fuzz, test, tidy};
+
+/// How long each target is fuzzed with a change.
+const FUZZ_SECONDS: u32 = 20;
 
 /// Runs every check and prints what each took.
 pub(crate) fn run(root: &Path) -> Result<()> {
@@ -25,6 +28,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         run_command(cargo(root).args(lints).args(["--", "--deny", "warnings"]))
     })?;
     steps.step("tests", || test::run(root))?;
+    steps.step("fuzz", || fuzz::run(root, &fuzz::Options::all(FUZZ_SECONDS)))?;
     steps.step("deploy", || deploy::run(root))?;
     steps.step("docs", || {
         let docs = ["doc", "--workspace", "--no-deps", "--all-features", "--locked"];

@@ -1,4 +1,4 @@
-//! One way to do each thing: `cargo xtask test | ci | tidy | soak | services | bench`.
+//! One way to do each thing: `cargo xtask test | ci | tidy | soak | fuzz | services | bench`.
 //!
 //! Must never pass because a tool was missing: what cannot be checked is a failure.
 
@@ -6,6 +6,7 @@ mod bench;
 mod ci;
 mod dependencies;
 mod deploy;
+mod fuzz;
 mod licence;
 mod services;
 mod soak;
@@ -31,6 +32,8 @@ enum Task {
     Tidy,
     /// Hunts for faults for hours: the tests that draw lots, with many more rounds.
     Soak(soak::Options),
+    /// Feeds hostile bytes to everything that reads bytes.
+    Fuzz(fuzz::Options),
     /// Starts one of each server on free loopback ports, until Ctrl-C or the end of standard input.
     Services,
     /// Measures speed and memory, and writes the tables of bench/README.md.
@@ -60,6 +63,7 @@ fn run(task: &Task) -> Result<()> {
         Task::Ci => ci::run(&root),
         Task::Tidy => tidy::run(&root),
         Task::Soak(options) => soak::run(&root, options),
+        Task::Fuzz(options) => fuzz::run(&root, options),
         Task::Services => services::run(),
         Task::Bench { arguments } => bench::run(&root, arguments),
     }

@@ -1,6 +1,7 @@
 //! `cargo xtask soak`: the hunts that are too long for each change, one after another.
 //!
-//! Must never hunt otherwise than the tests do: each hunt is a test that `cargo xtask test` runs too, with fewer rounds.
+//! Must never hunt otherwise than `cargo xtask ci` does: each hunt is a test, or the fuzzing, that it runs too, with fewer
+//! rounds.
 
 use std::path::Path;
 use std::time::Instant;
@@ -9,18 +10,21 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::steps::{cargo, run as run_command};
-use crate::test;
+use crate::{fuzz, test};
 
 /// What is hunted for, and which tests do it.
 struct Hunt {
     name: &'static str,
-    /// What `cargo test` is told.
+    /// What `cargo test` is told; nothing for what `cargo xtask fuzz` does.
     tests: &'static [&'static str],
 }
 
 const HUNTS: &[Hunt] = &[
     Hunt { name: "histories", tests: &["--package", "exeunt", "--all-features", "--test", "model"] },
     Hunt { name: "crashes", tests: &["--package", "exeunt", "--all-features", "--test", "crash"] },
+    Hunt { name: "faults", tests: &["--package", "exeunt", "--all-features", "--test", "faults"] },
+    Hunt { name: "attack", tests: &["--package", "exeunt-server", "--test", "server", "attack"] },
+    Hunt { name: "fuzz", tests: &[] },
 ];
 
 /// Which hunts, and for how long.
@@ -48,10 +52,15 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     for hunt in hunts {
         println!("==> {}", hunt.name);
         let began = Instant::now();
-        let mut command = cargo(root);
-        command.args(["test", "--locked"]).args(hunt.tests).args(["--", "--nocapture"]);
-        // `services::rounds` and `services::minutes` read it.
-        let result = run_command(command.env("EXEUNT_SOAK", options.minutes.to_string()));
+        let result = match hunt.tests {
+            [] => fuzz::run(root, &fuzz::Options::all(options.minutes.saturating_mul(60))),
+            tests => {
+                let mut command = cargo(root);
+                command.args(["test", "--locked"]).args(tests).args(["--", "--nocapture"]);
+                // `services::rounds` and `services::minutes` read it.
+                run_command(command.env("EXEUNT_SOAK", options.minutes.to_string()))
+            }
+        };
         println!("    {}: {:.1} s", hunt.name, began.elapsed().as_secs_f64());
         if let Err(error) = result {
             println!("    {error:#}");

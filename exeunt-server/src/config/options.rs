@@ -31,6 +31,11 @@ pub struct Options {
     #[arg(long, value_name = "FILE|URL", value_parser = Place::parser())]
     pub accounts: Option<Place>,
 
+    /// The most connections that are open at once. Others wait until one closes. Each may take up to 256 KiB of memory,
+    /// and one file descriptor: if the system allows fewer, so does the server.
+    #[arg(long, value_name = "NUMBER")]
+    pub max_connections: Option<usize>,
+
     /// How people reach this server: https://, a host, maybe a port, nothing more. Links, cookies and the cross-site
     /// check go by it, never by the Host header. TLS is up to the proxy in front. Without it, the server is for this
     /// machine alone.
@@ -124,6 +129,7 @@ impl Options {
             listen: Some(SocketAddr::from(([127, 0, 0, 1], 8080))),
             store: Some(Place::File("exeunt.db".into())),
             accounts: None,
+            max_connections: Some(1_024),
             public_url: None,
             trusted_proxies: Some(Vec::new()),
             idle_timeout: Some(lifetime.idle()),
@@ -147,6 +153,7 @@ impl Options {
             listen: self.listen.or(below.listen),
             store: self.store.or(below.store),
             accounts: self.accounts.or(below.accounts),
+            max_connections: self.max_connections.or(below.max_connections),
             public_url: self.public_url.or(below.public_url),
             trusted_proxies: self.trusted_proxies.or(below.trusted_proxies),
             idle_timeout: self.idle_timeout.or(below.idle_timeout),

@@ -101,6 +101,7 @@ mod tests {
             ("EXEUNT_LISTEN", "[::1]:9"),
             ("EXEUNT_STORE", "/tmp/a b"),
             ("EXEUNT_ACCOUNTS", "postgres://u@h/d"),
+            ("EXEUNT_MAX_CONNECTIONS", "64"),
             ("EXEUNT_PUBLIC_URL", "https://example.org"),
             ("EXEUNT_TRUSTED_PROXIES", "127.0.0.1,10.0.0.0/8"),
             ("EXEUNT_IDLE_TIMEOUT", "5m"),

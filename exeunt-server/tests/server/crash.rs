@@ -53,7 +53,7 @@ fn accounts_that_may_be_older_than_what_was_acknowledged_are_not_served_until_th
         let place = Place::with_alice(kept);
         let token = ended_and_damaged(&place, "exeunt.db");
         for _ in 0..2 {
-            let (status, said) = Server::try_start(&place, &[]).map(drop).unwrap_err();
+            let (status, said) = Server::try_start(&place, &[], &[]).map(drop).unwrap_err();
             assert_eq!(status.code(), Some(5), "{said}");
             assert!(
                 said.contains("where accounts live") && said.contains("exeunt store accept-loss"),
@@ -104,7 +104,7 @@ fn a_restored_backup_is_known_as_one() {
     fs::rename(place.path().join("backup.db"), place.path().join("exeunt.db")).unwrap();
     fs::remove_file(place.path().join("exeunt.db-wal")).unwrap();
     fs::remove_file(place.path().join("exeunt.db-shm")).unwrap();
-    let (_, said) = Server::try_start(&place, &[]).map(drop).unwrap_err();
+    let (_, said) = Server::try_start(&place, &[], &[]).map(drop).unwrap_err();
     assert!(said.contains("it is a backup") && said.contains("exeunt store accept-loss"), "{said}");
     place.run(["account", "disable", "alice"], "");
     place.run(["store", "accept-loss"], "");

@@ -1,9 +1,11 @@
 //! The built program over TCP: real processes, real engines, nothing replaced.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod attack;
 #[path = "../common/mod.rs"]
 mod common;
 mod crash;
+mod faults;
 mod main_job;
 mod moved;
 mod nodes;

@@ -102,7 +102,12 @@ impl Place {
     }
 
     pub(crate) fn serve_with(&self, args: &[&str]) -> Server {
-        Server::start(self, args)
+        self.serve_in(&[], args)
+    }
+
+    /// With these variables in its environment.
+    pub(crate) fn serve_in(&self, variables: &[(&str, &str)], args: &[&str]) -> Server {
+        Server::start(self, variables, args)
     }
 }
 
@@ -116,16 +121,25 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    fn start(place: &Place, args: &[&str]) -> Self {
-        Self::try_start(place, args)
+    fn start(place: &Place, variables: &[(&str, &str)], args: &[&str]) -> Self {
+        Self::try_start(place, variables, args)
             .unwrap_or_else(|(status, said)| panic!("the server ended before it listened: {status} {said}"))
     }
 
     /// Or how it ended before it listened, and what it said and logged.
-    pub(crate) fn try_start(place: &Place, args: &[&str]) -> Result<Self, (ExitStatus, String)> {
+    pub(crate) fn try_start(
+        place: &Place,
+        variables: &[(&str, &str)],
+        args: &[&str],
+    ) -> Result<Self, (ExitStatus, String)> {
         let log = File::options().create(true).append(true).open(place.path().join("log")).unwrap();
         let mut command = place.command(["serve", "--listen", "127.0.0.1:0"]);
-        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        command
+            .envs(variables.iter().copied())
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log);
         let mut child = command.spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let mut server = Self { child, address: ([127, 0, 0, 1], 0).into(), said: String::new(), stdout };
@@ -152,6 +166,11 @@ impl Server {
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let id = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(id, signal).unwrap();
+    }
+
+    /// Of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn wait(mut self) -> ExitStatus {

@@ -96,27 +96,35 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 /// The machine's clock.
 ///
 /// If the time of day is set back, it stands still until the old time is reached again: sessions then live a little
-/// longer than their timeouts say, and none comes back.
+/// longer than their timeouts say, and none comes back. That holds for all of a process together, whichever asked last.
 #[derive(Debug)]
 pub struct SystemClock {
-    latest: AtomicI64,
     started: Instant,
+}
+
+/// The latest time that anybody in this process was told: what one clock has seen expire, no other may see alive.
+static TOLD: Floor = Floor(AtomicI64::new(0));
+
+/// What never sinks.
+#[derive(Debug)]
+struct Floor(AtomicI64);
+
+impl Floor {
+    fn at_least(&self, seen: i64) -> Timestamp {
+        // A plain load first: on most calls another thread has not just moved it, and a read shares the cache line.
+        let latest = self.0.load(Ordering::Relaxed);
+        if seen <= latest {
+            return Timestamp(latest);
+        }
+        Timestamp(self.0.fetch_max(seen, Ordering::Relaxed).max(seen))
+    }
 }
 
 impl SystemClock {
     /// A clock that starts now.
     #[must_use]
     pub fn new() -> Self {
-        Self { latest: AtomicI64::new(0), started: Instant::now() }
-    }
-
-    fn at_least(&self, seen: i64) -> Timestamp {
-        // A plain load first: on most calls another thread has not just moved it, and a read shares the cache line.
-        let latest = self.latest.load(Ordering::Relaxed);
-        if seen <= latest {
-            return Timestamp(latest);
-        }
-        Timestamp(self.latest.fetch_max(seen, Ordering::Relaxed).max(seen))
+        Self { started: Instant::now() }
     }
 }
 
@@ -130,7 +138,7 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine")]
     fn now(&self) -> Timestamp {
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        self.at_least(micros(since_1970))
+        TOLD.at_least(micros(since_1970))
     }
 
     fn running(&self) -> Duration {
@@ -197,10 +205,17 @@ mod tests {
 
     #[test]
     fn the_system_clock_stands_still_when_the_time_of_day_is_set_back() {
-        let clock = SystemClock::new();
-        assert_eq!(clock.at_least(1_000), Timestamp(1_000));
-        assert_eq!(clock.at_least(400), Timestamp(1_000));
-        assert_eq!(clock.at_least(1_001), Timestamp(1_001));
+        let told = Floor(AtomicI64::new(0));
+        assert_eq!(told.at_least(1_000), Timestamp(1_000));
+        assert_eq!(told.at_least(400), Timestamp(1_000));
+        assert_eq!(told.at_least(1_001), Timestamp(1_001));
+    }
+
+    #[test]
+    fn what_one_system_clock_told_no_other_goes_below() {
+        let told = SystemClock::new().now().plus(Duration::from_millis(50));
+        TOLD.at_least(told.as_micros());
+        assert!(SystemClock::new().now() >= told, "as if the time of day had been set back");
     }
 
     #[test]

@@ -56,6 +56,16 @@ use self::url::{Config, Mode};
 use super::{Created, Purged, Report, Saved, Store, StoreError, async_trait};
 use crate::session::{Data, Record, SessionId, Timestamp, UserId, Verifier};
 
+/// For fuzzing alone: asserts that a value is an error, or a session that is written the same again.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn reads_as_it_was_written(value: &[u8]) {
+    let id = SessionId::from_i64(1).expect("it is not negative");
+    let Ok(record) = unpack(id, value) else { return };
+    let again = unpack(id, &packed::pack(&record)).expect("what is written can be read");
+    assert_eq!(again.into_parts(), record.into_parts());
+}
+
 /// How long Redis keeps what has expired: nodes whose clocks differ a little still agree.
 const FREED_AFTER: Duration = Duration::from_secs(60 * 60);
 /// How long one node may purge without a sign of life.
