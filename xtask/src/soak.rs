@@ -18,8 +18,14 @@ struct Hunt {
     tests: &'static [&'static str],
 }
 
-const HUNTS: &[Hunt] =
-    &[Hunt { name: "histories", tests: &["--package", "exeunt", "--all-features", "--test", "model"] }];
+const HUNTS: &[Hunt] = &[
+    Hunt { name: "histories", tests: &["--package", "exeunt", "--all-features", "--test", "model"] },
+    // Millions of schedules: what is not optimised takes ten times as long.
+    Hunt {
+        name: "interleavings",
+        tests: &["--release", "--package", "exeunt", "--all-features", "--test", "interleavings"],
+    },
+];
 
 /// Which hunts, and for how long.
 #[derive(Args, Debug)]
