@@ -25,6 +25,11 @@ const HUNTS: &[Hunt] = &[
     Hunt { name: "faults", tests: &["--package", "exeunt", "--all-features", "--test", "faults"] },
     Hunt { name: "attack", tests: &["--package", "exeunt-server", "--test", "server", "attack"] },
     Hunt { name: "fuzz", tests: &[] },
+    // Millions of schedules: what is not optimised takes ten times as long.
+    Hunt {
+        name: "interleavings",
+        tests: &["--release", "--package", "exeunt", "--all-features", "--test", "interleavings"],
+    },
 ];
 
 /// Which hunts, and for how long.

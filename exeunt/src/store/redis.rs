@@ -6,7 +6,7 @@
 //! | key | what |
 //! | --- | --- |
 //! | `exeunt:s:DNqrr2AAAAE` | a session, by its id: packed bytes, never a hash (a late `HSET` would bring it back) |
-//! | `exeunt:u:42` | the index of user 42: a set of ids as numbers, 8 bytes each |
+//! | `exeunt:u:42` | the index of user 42: a set of ids as numbers, 8 bytes each; those of logins on their way negative |
 //! | `exeunt:purge` | the lease of the node that purges |
 //! | `exeunt:w:{exeunt:s:DNqrr2AAAAE}` | for 10 seconds, with `wait_replicas`: that session was over already |
 //!
@@ -14,7 +14,8 @@
 //! entry **before** the session and **once more after** it, and only then is acknowledged; `destroy` takes the entry
 //! away after the session. So a crash leaves at most a name without a session, never a session that "log out
 //! everywhere" misses. A name without a session is left alone while it is younger than 10 minutes: it may be a login on
-//! its way. The second entry is for an index that was lost, or ended by somebody else, between the two.
+//! its way. The second entry is for an index that was lost between the two, or in which somebody whose clock is ahead
+//! struck the login's name out; it is another name, which nobody who saw only the first one takes away.
 //!
 //! What reads is sent as if it wrote (`GETEX`, a write of nothing in scripts), since replicas refuse that: one that was
 //! a primary a moment ago cannot answer. A user with less than all rights needs, on the keys of the prefix: `evalsha`,
@@ -183,7 +184,7 @@ impl Store for RedisStore {
         let Self(inner) = self;
         let until = inner.link.until();
         let (key, limit) = (inner.session(&record.id()), limit.max(1));
-        inner.enter(record, usize::MAX, until).await?;
+        inner.announce(record, until).await?;
         let mut set = redis::cmd("SET");
         set.arg(&key).arg(packed::pack(record)).arg("NX");
         set.arg("PXAT").arg(until_ms(record.expires_at(), FREED_AFTER));
@@ -282,7 +283,7 @@ impl Store for RedisStore {
     ) -> Result<Vec<SessionId>, StoreError> {
         let Self(inner) = self;
         let until = inner.link.until();
-        let all = inner.members(user, until).await?;
+        let all = inner.members(user, until).await?.ids();
         let mut ended = Vec::new();
         for (id, value) in all.iter().zip(inner.values(&all, until).await?) {
             let key = inner.session(id);
@@ -303,15 +304,9 @@ impl Store for RedisStore {
         let Self(inner) = self;
         let until = inner.link.until();
         let all = inner.members(user, until).await?;
-        let (mut found, mut gone) = (Vec::new(), Vec::new());
-        for (id, record) in all.iter().zip(inner.records(&all, until).await?) {
-            match record {
-                None => gone.push(*id),
-                Some(record) if record.user() == user && record.is_live(now) => found.push(record),
-                Some(_) => (),
-            }
-        }
-        inner.prune(user, &gone, now, until).await?;
+        let mut found = inner.named(&all, until).await?;
+        inner.prune(user, &all, &found, now, until).await;
+        found.retain(|record| record.user() == user && record.is_live(now));
         found.sort_by_key(|record| Reverse((record.seen_at(), record.id())));
         Ok(found)
     }

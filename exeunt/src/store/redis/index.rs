@@ -1,7 +1,13 @@
 //! The index of a user's sessions: names alone. Whether a session lives, its own key says.
 //!
-//! Must never strike out a name whose login may be on its way, and never end a session because its name is missing.
+//! A login on its way has another name than the session that came of it: `!id`, a negative number, and then `id`. So who
+//! strikes out a name that was seen without a session strikes out no session that came since, however late that is done
+//! and by whichever clock.
+//!
+//! Must never strike out any name but those that were seen without a session, and never end a session because its name
+//! is missing.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -24,32 +30,53 @@ impl Inner {
         format!("{}u:{user}", self.link.config.prefix)
     }
 
-    /// Adds the session's id to its user's index. Names all that are there if they are more than `limit`.
-    pub(super) async fn enter(
+    /// Adds the name of a login that is about to make its session.
+    pub(super) async fn announce(&self, record: &Record, until: Instant) -> Result<(), Fault> {
+        let id = record.id().to_i64();
+        self.add(record, !id, None, usize::MAX, until).await.map(drop)
+    }
+
+    /// Adds the name of a session that was made, in place of that of its login. All names that are there if they are
+    /// more than `limit`.
+    pub(super) async fn enter(&self, record: &Record, limit: usize, until: Instant) -> Result<Names, Fault> {
+        let id = record.id().to_i64();
+        self.add(record, id, Some(!id), limit, until).await
+    }
+
+    async fn add(
         &self,
         record: &Record,
+        name: i64,
+        in_place_of: Option<i64>,
         limit: usize,
         until: Instant,
-    ) -> Result<Vec<SessionId>, Fault> {
-        let (id, kept_until) = (record.id().to_i64().to_string(), until_ms(record.ends_at(), KEPT_AFTER));
-        let (kept_until, limit) = (kept_until.to_string(), limit.to_string());
-        let values = [id.as_bytes(), kept_until.as_bytes(), limit.as_bytes()];
+    ) -> Result<Names, Fault> {
+        let kept_until = until_ms(record.ends_at(), KEPT_AFTER).to_string();
+        let other = in_place_of.map(|name| name.to_string()).unwrap_or_default();
+        let (name, limit) = (name.to_string(), limit.to_string());
+        let values = [name.as_bytes(), other.as_bytes(), kept_until.as_bytes(), limit.as_bytes()];
         let index = self.index(record.user());
-        ids(self.link.run(&scripts::INDEX, &index, &values, Twice::Harmless, until).await?)
+        names(self.link.run(&scripts::INDEX, &index, &values, Twice::Harmless, until).await?)
     }
 
-    pub(super) async fn members(&self, user: &UserId, until: Instant) -> Result<Vec<SessionId>, Fault> {
+    pub(super) async fn members(&self, user: &UserId, until: Instant) -> Result<Names, Fault> {
         let index = self.index(user);
-        ids(self.link.run(&scripts::MEMBERS, &index, &[], Twice::Harmless, until).await?)
+        names(self.link.run(&scripts::MEMBERS, &index, &[], Twice::Harmless, until).await?)
     }
 
-    /// Takes ids out of an index. That it fails leaves names without sessions, which whoever lists them takes out.
-    pub(super) async fn leave(&self, user: &UserId, gone: &[SessionId], until: Instant) {
-        if gone.is_empty() {
+    /// Takes the names of sessions that ended out of an index.
+    pub(super) async fn leave(&self, user: &UserId, ended: &[SessionId], until: Instant) {
+        let names = ended.iter().map(|id| id.to_i64()).flat_map(|id| [id, !id]).collect();
+        self.strike(user, names, until).await;
+    }
+
+    /// That it fails leaves names without sessions, which whoever lists them takes out.
+    async fn strike(&self, user: &UserId, names: Vec<i64>, until: Instant) {
+        if names.is_empty() {
             return;
         }
         let (index, mut command) = (self.index(user), redis::cmd("SREM"));
-        command.arg(&index).arg(gone.iter().map(|id| id.to_i64()).collect::<Vec<_>>());
+        command.arg(&index).arg(names);
         if let Err(fault) = self.link.ask(&index, &command, Twice::Harmless, until).await {
             tracing::debug!(error = %Causes(&fault), "an index keeps the names of ended sessions for now");
         }
@@ -79,18 +106,16 @@ impl Inner {
     pub(super) async fn make_room(
         &self,
         new: &Record,
-        all: &[SessionId],
+        all: &Names,
         limit: usize,
         until: Instant,
     ) -> Result<Vec<SessionId>, Fault> {
         let (now, user) = (new.created_at(), new.user());
-        let found = self.records(all, until).await?;
+        let found = self.named(all, until).await?;
         // Nobody may ever list them, and each login would look at more names.
-        let gone: Vec<_> =
-            all.iter().zip(&found).filter(|(_, record)| record.is_none()).map(|(id, _)| *id).collect();
-        self.prune(user, &gone, now, until).await?;
-        let found = found.into_iter().flatten();
+        self.prune(user, all, &found, now, until).await;
         let mut live: Vec<_> = found
+            .into_iter()
             .filter(|record| record.id() == new.id() || (record.user() == user && record.is_live(now)))
             .collect();
         // Those that are older and were seen by a clock ahead of ours are not thereby newer than a login.
@@ -109,33 +134,48 @@ impl Inner {
         Ok(ended)
     }
 
-    /// Takes names without sessions out of an index, unless they are so young that their logins may be on their way.
+    /// The sessions that names stand for, as far as they are there.
+    pub(super) async fn named(&self, names: &Names, until: Instant) -> Result<Vec<Record>, Fault> {
+        Ok(self.records(&names.ids(), until).await?.into_iter().flatten().collect())
+    }
+
+    /// Takes names that were seen without sessions out of an index, unless they are so young that their logins may be
+    /// on their way.
     pub(super) async fn prune(
         &self,
         user: &UserId,
-        gone: &[SessionId],
+        seen: &Names,
+        found: &[Record],
         now: Timestamp,
         until: Instant,
-    ) -> Result<(), Fault> {
-        let old = |id: &&SessionId| now.since(id.time()) > ON_ITS_WAY;
-        let old: Vec<_> = gone.iter().filter(old).copied().collect();
-        if old.is_empty() {
-            return Ok(());
-        }
-        self.leave(user, &old, until).await;
-        // A copied session may have come with its old id just now.
-        for record in self.records(&old, until).await?.into_iter().flatten() {
-            self.enter(&record, usize::MAX, until).await?;
-        }
-        Ok(())
+    ) {
+        let found: BTreeSet<_> = found.iter().map(Record::id).collect();
+        let old = |id: SessionId| !found.contains(&id) && now.since(id.time()) > ON_ITS_WAY;
+        let old = seen.0.iter().copied().filter(|name| id(*name).is_some_and(old)).collect();
+        self.strike(user, old, until).await;
     }
 }
 
-fn ids(value: redis::Value) -> Result<Vec<SessionId>, Fault> {
+/// What stands in an index.
+#[derive(Debug, Default)]
+pub(super) struct Names(Vec<i64>);
+
+impl Names {
+    /// Whose names they are, each once.
+    pub(super) fn ids(&self) -> Vec<SessionId> {
+        let ids: BTreeSet<_> = self.0.iter().copied().filter_map(id).collect();
+        ids.into_iter().collect()
+    }
+}
+
+fn id(name: i64) -> Option<SessionId> {
+    SessionId::from_i64(if name < 0 { !name } else { name })
+}
+
+fn names(value: redis::Value) -> Result<Names, Fault> {
     // Nothing at all is not the same as no sessions.
     if !matches!(value, redis::Value::Array(_)) {
         return Err(Fault::Form("the server answered something unheard of"));
     }
-    let numbers: Vec<i64> = answer(value)?;
-    Ok(numbers.into_iter().filter_map(SessionId::from_i64).collect())
+    answer(value).map(Names)
 }

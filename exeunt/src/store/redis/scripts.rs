@@ -78,18 +78,19 @@ local function texts(head)
 end
 ";
 
-/// Adds an id to a user's index, which then outlives that session. `id, keep until (ms), limit`: all members if there
-/// are more than the limit, else nothing.
+/// Adds a name to a user's index, in place of another, and the index then outlives that session. `name, other name, keep
+/// until (ms), limit`: all members if there are more than the limit, else nothing.
 pub(super) static INDEX: LazyLock<Lua> = LazyLock::new(|| {
     Lua::new(
         r"
 redis.call('SADD', KEYS[1], ARGV[1])
+redis.call('SREM', KEYS[1], ARGV[2])
 local left = redis.call('PTTL', KEYS[1])
 local time = redis.call('TIME')
-if left < 0 or time[1] * 1000 + math.floor(time[2] / 1000) + left < tonumber(ARGV[2]) then
-  redis.call('PEXPIREAT', KEYS[1], ARGV[2])
+if left < 0 or time[1] * 1000 + math.floor(time[2] / 1000) + left < tonumber(ARGV[3]) then
+  redis.call('PEXPIREAT', KEYS[1], ARGV[3])
 end
-if redis.call('SCARD', KEYS[1]) > tonumber(ARGV[3]) then return redis.call('SMEMBERS', KEYS[1]) end
+if redis.call('SCARD', KEYS[1]) > tonumber(ARGV[4]) then return redis.call('SMEMBERS', KEYS[1]) end
 return {}
 ",
     )
