@@ -18,8 +18,10 @@ struct Hunt {
     tests: &'static [&'static str],
 }
 
-const HUNTS: &[Hunt] =
-    &[Hunt { name: "histories", tests: &["--package", "exeunt", "--all-features", "--test", "model"] }];
+const HUNTS: &[Hunt] = &[
+    Hunt { name: "histories", tests: &["--package", "exeunt", "--all-features", "--test", "model"] },
+    Hunt { name: "threads", tests: &["--package", "threads"] },
+];
 
 /// Which hunts, and for how long.
 #[derive(Args, Debug)]
