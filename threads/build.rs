@@ -1,5 +1,5 @@
 //! Copies the store ring with the checker's locks, threads and channels in place of the real ones: once as it is, and
-//! once with each fault that the checks have to find.
+//! once with the faults that the checks have to find, of which a test chooses one.
 //!
 //! Must never check something else than what ships: nothing but what is listed here differs, and an entry that finds
 //! nothing to replace is an error.
@@ -47,21 +47,21 @@ const SMALL: &[Edit] = &[
     },
 ];
 
+/// What the code does if it has the fault of that name, instead of what it does.
 struct Fault {
     name: &'static str,
-    doc: &'static str,
     edits: &'static [Edit],
 }
 
 const FAULTS: &[Fault] = &[
+    // No change moves an epoch: a reader cannot know that what it has read is old.
     Fault {
-        name: "cache_not_told",
-        doc: "No change moves an epoch: a reader cannot know that what it has read is old.",
+        name: "cache not told",
         edits: &[Edit { file: NEAR, from: "shard.epoch += 1;", to: "", times: 2 }],
     },
+    // The cache hears of a change only after COMMIT: some are told that a session is gone, others get it.
     Fault {
-        name: "cache_told_late",
-        doc: "The cache hears of a change only after COMMIT: some are told that a session is gone, others get it.",
+        name: "cache told late",
         edits: &[Edit {
             file: WRITER,
             from: "self.announce(&changed, Watcher::changing);",
@@ -69,16 +69,21 @@ const FAULTS: &[Fault] = &[
             times: 1,
         }],
     },
+    // It is not told when a change is over, and keeps nothing of the session for ever.
     Fault {
-        name: "answers_before_commit",
-        doc: "The writer answers, and commits then.",
+        name: "change never over",
+        edits: &[Edit { file: WRITER, from: "self.announce(&changed, Watcher::changed);", to: "", times: 1 }],
+    },
+    // The store does not say which sessions its steps end or change.
+    Fault {
+        name: "ends not announced",
+        edits: &[Edit { file: SQLITE, from: "tx.announce(id);", to: "", times: 3 }],
+    },
+    // The writer answers, and commits then.
+    Fault {
+        name: "answers before COMMIT",
         edits: &[
-            Edit {
-                file: WRITER,
-                from: "prepare_cached(\"COMMIT\")",
-                to: "prepare_cached(\"SAVEPOINT early\")",
-                times: 1,
-            },
+            Edit { file: WRITER, from: "\"COMMIT\"", to: "\"SAVEPOINT early\"", times: 1 },
             Edit {
                 file: WRITER,
                 from: "self.keep_log_short();",
@@ -87,63 +92,53 @@ const FAULTS: &[Fault] = &[
             },
         ],
     },
+    // It says yes to everybody, whatever COMMIT said.
     Fault {
-        name: "failed_commit_acknowledged",
-        doc: "The writer says yes to everybody, whatever COMMIT said.",
+        name: "failed COMMIT acknowledged",
         edits: &[Edit {
             file: WRITER,
-            from: "let result = self.commit(&mut batch);",
-            to: "let result = self.commit(&mut batch).or(Ok(()));",
+            from: "self.commit(&mut batch)",
+            to: "self.commit(&mut batch).or(Ok(()))",
             times: 1,
         }],
     },
+    // It ends at a shutdown without looking at what waits.
     Fault {
-        name: "change_never_over",
-        doc: "The cache is not told when a change is over, and keeps nothing of the session for ever.",
-        edits: &[Edit { file: WRITER, from: "self.announce(&changed, Watcher::changed);", to: "", times: 1 }],
-    },
-    Fault {
-        name: "ends_not_announced",
-        doc: "The store does not say which sessions its steps end or change.",
-        edits: &[Edit { file: SQLITE, from: "tx.announce(id);", to: "let _ = (tx, id);", times: 3 }],
-    },
-    Fault {
-        name: "shutdown_drops_the_queue",
-        doc: "The writer ends at a shutdown without looking at what waits.",
+        name: "shutdown drops the queue",
         edits: &[Edit {
             file: WRITER,
-            from: "while let Some(first) = jobs.blocking_recv()",
-            to: "while let Some(first) = jobs.blocking_recv() && !jobs.is_closed()",
+            from: "jobs.blocking_recv()",
+            to: "jobs.blocking_recv().filter(|_| !jobs.is_closed())",
             times: 1,
         }],
     },
+    // As before, and whoever waits is not even told that nobody will answer.
     Fault {
-        name: "shutdown_forgets_the_queue",
-        doc: "As before, and whoever waits is not even told that nobody will answer.",
+        name: "shutdown forgets the queue",
         edits: &[Edit {
             file: WRITER,
-            from: "let mut bytes = first.bytes();",
-            to: "if jobs.is_closed() { std::mem::forget(first); continue } let mut bytes = first.bytes();",
+            from: "first.bytes()",
+            to: "if jobs.is_closed() { std::mem::forget(first); continue } first.bytes()",
             times: 1,
         }],
     },
+    // The last handle waits for a writer to which it has not said that this is the end.
     Fault {
-        name: "writer_waits_for_itself",
-        doc: "The last handle waits for the writer on the writer itself.",
-        edits: &[Edit {
-            file: WRITER,
-            from: "std::thread::current().id() == self.writer",
-            to: "false",
-            times: 1,
-        }],
-    },
-    Fault {
-        name: "shutdown_leaves_the_queue_open",
-        doc: "The last handle waits for a writer to which it has not said that this is the end.",
+        name: "shutdown leaves the queue open",
         edits: &[Edit {
             file: DATABASE,
             from: "drop(self.queue.get_mut().unwrap_or_else(PoisonError::into_inner).take());",
             to: "",
+            times: 1,
+        }],
+    },
+    // The last handle waits for the writer on the writer itself.
+    Fault {
+        name: "writer waits for itself",
+        edits: &[Edit {
+            file: WRITER,
+            from: "std::thread::current().id() == self.writer",
+            to: "false",
             times: 1,
         }],
     },
@@ -161,19 +156,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     let session = Ring::read(&own.join(SESSION))?;
     module(&mut root, "session", "The ring `session`, as it is.", &session.write(&out.join("session"))?)?;
     let mut store = Ring::read(&own.join(STORE))?;
-    store.edit(SMALL)?;
-    let real = store.with(&[])?.write(&out.join("store"))?;
-    module(&mut root, "store", "The ring `store`, under the checker.", &real)?;
-    println!("cargo::rerun-if-changed={CHECKS}");
-    for Fault { name, doc, edits } in FAULTS {
-        let faulty = store.with(edits).map_err(|error| format!("the fault `{name}`: {error}"))?;
-        writeln!(root, "/// {doc}\npub mod {name} {{")?;
-        module(&mut root, "store", "With the fault.", &faulty.write(&out.join(name))?)?;
-        let checks = out.join(name).join("checks.rs");
-        fs::copy(own.join(CHECKS), &checks)?;
-        module(&mut root, "checks", "The checks, of this store.", &checks)?;
-        writeln!(root, "}}")?;
+    for edit in SMALL {
+        store.edit(edit, edit.to)?;
     }
+    let mut faulty = store.clone();
+    for Fault { name, edits } in FAULTS {
+        for edit in *edits {
+            let either = format!("if crate::fault::is({name:?}) {{ {} }} else {{ {} }}", edit.to, edit.from);
+            faulty.edit(edit, &either).map_err(|error| format!("the fault {name:?}: {error}"))?;
+        }
+    }
+    store.stand_in()?;
+    faulty.stand_in()?;
+    module(&mut root, "store", "The ring `store`, under the checker.", &store.write(&out.join("store"))?)?;
+    let checks = out.join("checks.rs");
+    println!("cargo::rerun-if-changed={CHECKS}");
+    fs::copy(own.join(CHECKS), &checks)?;
+    writeln!(root, "/// The ring `store` with faults, and the checks of that.\npub mod faulty {{")?;
+    module(&mut root, "store", "With faults.", &faulty.write(&out.join("faulty"))?)?;
+    module(&mut root, "checks", "The checks, of this store.", &checks)?;
+    writeln!(root, "}}")?;
     Ok(fs::write(out.join("rings.rs"), root)?)
 }
 
@@ -209,37 +211,31 @@ impl Ring {
         Ok(())
     }
 
-    fn edit(&mut self, edits: &[Edit]) -> Result<(), Box<dyn Error>> {
-        for Edit { file, from, to, times } in edits {
-            let found = self.0.iter_mut().find(|(name, _)| name == file);
-            let (_, text) = found.ok_or_else(|| format!("there is no {file}"))?;
-            let there = text.matches(from).count();
-            if there != *times {
-                return Err(format!("{file}: {from:?} is there {there} times and not {times}").into());
-            }
-            *text = text.replace(from, to);
+    fn edit(&mut self, edit: &Edit, to: &str) -> Result<(), Box<dyn Error>> {
+        let Edit { file, from, times, .. } = edit;
+        let found = self.0.iter_mut().find(|(name, _)| name == file);
+        let (_, text) = found.ok_or_else(|| format!("there is no {file}"))?;
+        let there = text.matches(from).count();
+        if there != *times {
+            return Err(format!("{file}: {from:?} is there {there} times and not {times}").into());
         }
+        *text = text.replace(from, to);
         Ok(())
     }
 
-    /// With these edits, and with all stand-ins.
-    fn with(&self, edits: &[Edit]) -> Result<Self, Box<dyn Error>> {
-        let mut ring = self.clone();
-        ring.edit(edits)?;
-        // Only what the feature `sqlite` takes is built.
-        ring.0.retain(|(name, _)| !["laws", "postgres", "redis"].iter().any(|other| name.starts_with(other)));
-        for (name, text) in &mut ring.0 {
+    /// What is left of it is built with the feature `sqlite` alone, and with all stand-ins.
+    fn stand_in(&mut self) -> Result<(), Box<dyn Error>> {
+        self.0.retain(|(name, _)| !["laws", "postgres", "redis"].iter().any(|other| name.starts_with(other)));
+        for (name, text) in &mut self.0 {
             for (from, to) in STAND_INS {
                 *text = text.replace(from, to);
             }
-            let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-            for line in code {
-                if NOT_LEFT.iter().any(|word| line.contains(word)) {
-                    return Err(format!("{name}: the checker would not see {line:?}").into());
-                }
+            let mut code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            if let Some(line) = code.find(|line| NOT_LEFT.iter().any(|word| line.contains(word))) {
+                return Err(format!("{name}: the checker would not see {line:?}").into());
             }
         }
-        Ok(ring)
+        Ok(())
     }
 
     /// Gives the path of its root.

@@ -10,6 +10,7 @@
 
 pub mod checks;
 pub mod explore;
+pub mod fault;
 mod stand_in;
 
 include!(concat!(env!("OUT_DIR"), "/rings.rs"));

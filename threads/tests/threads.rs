@@ -2,8 +2,8 @@
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
-use threads::checks;
 use threads::explore::{Check, explore};
+use threads::{checks, fault, faulty};
 
 /// Each change explores the same orders; `cargo xtask soak` explores others each time.
 fn seed() -> u64 {
@@ -56,11 +56,12 @@ fn the_last_handle_may_die_anywhere_in_every_order() {
 }
 
 /// A fault gets no more orders than what has none.
-fn found(check: Check) -> String {
+fn found(name: &'static str, check: Check) -> String {
+    fault::choose(name);
     match explore(1, 1_000, check) {
         Ok(explored) => format!("nothing: {explored}"),
         Err(found) => {
-            println!("{}: {found}", std::thread::current().name().unwrap_or_default());
+            println!("{name}: {found}");
             found.what
         }
     }
@@ -69,10 +70,10 @@ fn found(check: Check) -> String {
 #[test]
 fn a_cache_that_is_not_told_is_found_out() {
     for found in [
-        found(threads::cache_not_told::checks::what_one_does_not_find_nobody_finds),
-        found(threads::cache_not_told::checks::a_logout_holds_where_callers_give_up),
-        found(threads::cache_told_late::checks::what_one_does_not_find_nobody_finds),
-        found(threads::ends_not_announced::checks::each_session_is_ended_by_one),
+        found("cache not told", faulty::checks::what_one_does_not_find_nobody_finds),
+        found("cache not told", faulty::checks::a_logout_holds_where_callers_give_up),
+        found("cache told late", faulty::checks::what_one_does_not_find_nobody_finds),
+        found("ends not announced", faulty::checks::each_session_is_ended_by_one),
     ] {
         assert!(found.contains("after somebody was told that it is gone"), "{found}");
     }
@@ -80,35 +81,41 @@ fn a_cache_that_is_not_told_is_found_out() {
 
 #[test]
 fn a_cache_that_never_learns_again_is_found_out() {
-    let found = found(threads::change_never_over::checks::a_logout_holds);
+    let found = found("change never over", faulty::checks::a_logout_holds);
     assert!(found.contains("does not learn any more"), "{found}");
 }
 
 #[test]
 fn a_writer_that_answers_before_commit_is_found_out() {
-    let found = found(threads::answers_before_commit::checks::a_logout_holds);
+    let found = found("answers before COMMIT", faulty::checks::a_logout_holds);
     assert!(found.contains("after somebody was told that it is gone"), "{found}");
 }
 
 #[test]
 fn a_writer_that_acknowledges_what_failed_is_found_out() {
-    let found = found(threads::failed_commit_acknowledged::checks::a_failed_batch_is_told_to_all);
+    let found = found("failed COMMIT acknowledged", faulty::checks::a_failed_batch_is_told_to_all);
     assert!(found.contains("acknowledged, and not committed"), "{found}");
 }
 
 #[test]
 fn a_shutdown_that_drops_the_queue_is_found_out() {
-    let found = found(threads::shutdown_drops_the_queue::checks::a_shutdown_answers_everybody);
+    let found = found("shutdown drops the queue", faulty::checks::a_shutdown_answers_everybody);
     assert!(found.contains("lost a step that was taken"), "{found}");
 }
 
 #[test]
 fn a_shutdown_that_loses_or_waits_for_somebody_is_found_out() {
     for found in [
-        found(threads::shutdown_forgets_the_queue::checks::a_shutdown_answers_everybody),
-        found(threads::shutdown_leaves_the_queue_open::checks::a_logout_holds),
-        found(threads::writer_waits_for_itself::checks::the_last_handle_may_die_anywhere),
+        found("shutdown forgets the queue", faulty::checks::a_shutdown_answers_everybody),
+        found("shutdown leaves the queue open", faulty::checks::a_logout_holds),
+        found("writer waits for itself", faulty::checks::the_last_handle_may_die_anywhere),
     ] {
         assert!(found.starts_with("deadlock!"), "{found}");
     }
+}
+
+#[test]
+fn without_a_fault_the_faulty_copy_holds_as_the_real_one_does() {
+    let found = found("none", faulty::checks::what_one_does_not_find_nobody_finds);
+    assert!(found.starts_with("nothing"), "{found}");
 }
