@@ -217,7 +217,8 @@ impl Ring {
         let (_, text) = found.ok_or_else(|| format!("there is no {file}"))?;
         let there = text.matches(from).count();
         if there != *times {
-            return Err(format!("{file}: {from:?} is there {there} times and not {times}").into());
+            let change = "change threads/build.rs with the code";
+            return Err(format!("{file}: {from:?} is there {there} times and not {times}: {change}").into());
         }
         *text = text.replace(from, to);
         Ok(())

@@ -316,16 +316,26 @@ impl Stage {
         let mut data = Data::default();
         data.set("seen", &true).map_err(|error| error.to_string())?;
         for record in [&self.session, &self.kept] {
-            let was_gone = self.told.load(Ordering::SeqCst);
-            let saved = self.near.save(&record.id(), record.verifier(), record.revision(), &data, NOW).await;
-            let touched = self.near.touch(&record.id(), record.verifier(), LATER, record.ends_at()).await;
-            match (saved, touched) {
-                (Err(_), _) | (_, Err(_)) if self.may_fail => {}
-                (Err(error), _) | (_, Err(error)) => return Err(said(error)),
-                (Ok(Saved::Gone), Ok(false)) if record.id() == self.session.id() => {}
-                (Ok(Saved::At(_)), Ok(_)) if record.id() == self.session.id() && !was_gone => {}
-                (Ok(Saved::At(_)), Ok(true)) if record.id() == self.kept.id() => {}
-                (saved, touched) => return Err(format!("a change was answered {saved:?}, {touched:?}")),
+            let (id, verifier, stays) = (record.id(), record.verifier(), record.id() == self.kept.id());
+            let was_gone = !stays && self.told.load(Ordering::SeqCst);
+            match self.near.save(&id, verifier, record.revision(), &data, NOW).await {
+                Ok(Saved::At(_)) if was_gone => {
+                    return Err("a session is changed after somebody was told that it is gone".to_owned());
+                }
+                Ok(Saved::At(_)) => {}
+                Ok(Saved::Gone) if !stays => self.told.store(true, Ordering::SeqCst),
+                Err(_) if self.may_fail => {}
+                other => return Err(format!("a change was answered {other:?}")),
+            }
+            let was_gone = !stays && self.told.load(Ordering::SeqCst);
+            match self.near.touch(&id, verifier, LATER, record.ends_at()).await {
+                Ok(true) if was_gone => {
+                    return Err("a session is touched after somebody was told that it is gone".to_owned());
+                }
+                Ok(true) => {}
+                Ok(false) if !stays => self.told.store(true, Ordering::SeqCst),
+                Err(_) if self.may_fail => {}
+                other => return Err(format!("a touch was answered {other:?}")),
             }
         }
         self.look().await

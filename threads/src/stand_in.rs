@@ -7,8 +7,39 @@ pub(crate) mod sync {
     pub(crate) use std::sync::OnceLock;
 
     pub(crate) use shuttle::sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError, mpsc,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
     };
+
+    pub(crate) mod mpsc {
+        use std::time::Duration;
+
+        use shuttle::rand::Rng as _;
+        pub(crate) use shuttle::sync::mpsc::{RecvError, RecvTimeoutError, SyncSender, TryRecvError};
+
+        pub(crate) fn sync_channel<T>(room: usize) -> (SyncSender<T>, Receiver<T>) {
+            let (sender, receiver) = shuttle::sync::mpsc::sync_channel(room);
+            (sender, Receiver(receiver))
+        }
+
+        pub(crate) struct Receiver<T>(shuttle::sync::mpsc::Receiver<T>);
+
+        impl<T> Receiver<T> {
+            pub(crate) fn recv(&self) -> Result<T, RecvError> {
+                self.0.recv()
+            }
+
+            /// The time is up now and then; the checker's own waits for ever.
+            pub(crate) fn recv_timeout(&self, _: Duration) -> Result<T, RecvTimeoutError> {
+                if !shuttle::rand::thread_rng().gen_bool(0.25) {
+                    return self.0.recv().map_err(|_| RecvTimeoutError::Disconnected);
+                }
+                self.0.try_recv().map_err(|error| match error {
+                    TryRecvError::Empty => RecvTimeoutError::Timeout,
+                    TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
+                })
+            }
+        }
+    }
 
     pub(crate) mod atomic {
         // Counts threads in a static, which outlives what the checker knows.
