@@ -30,6 +30,7 @@ const HUNTS: &[Hunt] = &[
         name: "interleavings",
         tests: &["--release", "--package", "exeunt", "--all-features", "--test", "interleavings"],
     },
+    Hunt { name: "threads", tests: &["--package", "threads"] },
 ];
 
 /// Which hunts, and for how long.

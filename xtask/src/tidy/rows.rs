@@ -25,10 +25,12 @@ pub(super) struct Tests {
 }
 
 impl Tests {
-    /// Reads every Rust file of the two crates, tests first of all.
+    /// Reads every Rust file of the crates that test something of ours, tests first of all.
     pub(super) fn read(root: &Path) -> Result<Self> {
         let mut tests = Self::default();
-        for folder in ["exeunt/src", "exeunt/tests", "exeunt-server/src", "exeunt-server/tests"] {
+        for folder in
+            ["exeunt/src", "exeunt/tests", "exeunt-server/src", "exeunt-server/tests", "threads/tests"]
+        {
             let folder = root.join(folder);
             if !folder.is_dir() {
                 continue;
