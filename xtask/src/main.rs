@@ -1,4 +1,4 @@
-//! One way to do each thing: `cargo xtask test | ci | tidy | soak | fuzz | services | bench`.
+//! One way to do each thing: `cargo xtask test | ci | tidy | soak | fuzz | races | mutants | services | bench`.
 //!
 //! Must never pass because a tool was missing: what cannot be checked is a failure.
 
@@ -8,6 +8,8 @@ mod dependencies;
 mod deploy;
 mod fuzz;
 mod licence;
+mod mutants;
+mod races;
 mod services;
 mod soak;
 mod steps;
@@ -36,6 +38,15 @@ enum Task {
     Fuzz(fuzz::Options),
     /// Starts one of each server on free loopback ports, until Ctrl-C or the end of standard input.
     Services,
+    /// Breaks the library in one place after another, and asks whether a test notices.
+    Mutants(mutants::Options),
+    /// Attacks the logout of exeunt and of its peers in the same way, and writes the tables of EVIDENCE.md.
+    #[command(disable_help_flag = true)]
+    Races {
+        /// Told to attack otherwise, it only prints: `--only express --rounds 20`; `--help` lists all.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Measures speed and memory, and writes the tables of bench/README.md.
     #[command(disable_help_flag = true)]
     Bench {
@@ -64,6 +75,8 @@ fn run(task: &Task) -> Result<()> {
         Task::Tidy => tidy::run(&root),
         Task::Soak(options) => soak::run(&root, options),
         Task::Fuzz(options) => fuzz::run(&root, options),
+        Task::Mutants(options) => mutants::run(&root, options),
+        Task::Races { arguments } => races::run(&root, arguments),
         Task::Services => services::run(),
         Task::Bench { arguments } => bench::run(&root, arguments),
     }

@@ -31,6 +31,10 @@ const HUNTS: &[Hunt] = &[
         tests: &["--release", "--package", "exeunt", "--all-features", "--test", "interleavings"],
     },
     Hunt { name: "threads", tests: &["--package", "threads"] },
+    Hunt {
+        name: "linearizable",
+        tests: &["--package", "exeunt-server", "--test", "server", "linearizable::every"],
+    },
 ];
 
 /// Which hunts, and for how long.

@@ -6,6 +6,7 @@ mod attack;
 mod common;
 mod crash;
 mod faults;
+mod linearizable;
 mod main_job;
 mod moved;
 mod nodes;

@@ -18,6 +18,7 @@ impl Timestamp {
     /// The instant that many microseconds after 1970. Negative values become 0.
     #[must_use]
     pub const fn from_micros(micros: i64) -> Self {
+        // Mutants: `<=` is the same, since 0 becomes 0.
         Self(if micros < 0 { 0 } else { micros })
     }
 
@@ -224,6 +225,13 @@ mod tests {
     }
 
     #[test]
+    fn the_system_clock_has_been_running_since_it_was_made() {
+        let started = Instant::now().checked_sub(Duration::from_secs(5)).unwrap();
+        let clock = SystemClock { started };
+        assert!(clock.running() >= Duration::from_secs(5));
+    }
+
+    #[test]
     fn instants_neither_overflow_nor_go_below_1970() {
         assert_eq!(Timestamp(i64::MAX).plus(Duration::MAX), Timestamp(i64::MAX));
         assert_eq!(Timestamp(5).since(Timestamp(9)), Duration::ZERO);
@@ -238,6 +246,11 @@ mod tests {
         assert_eq!(Timestamp::from_micros(0).to_string(), "1970-01-01T00:00:00Z");
         assert_eq!(Timestamp::from_micros(1_999_999).to_string(), "1970-01-01T00:00:01Z");
         assert_eq!(Timestamp::from_micros(i64::MAX).to_string(), "9999-12-31T23:59:59Z");
+    }
+
+    #[test]
+    fn an_instant_in_a_log_is_exact() {
+        assert_eq!(format!("{:?}", Timestamp::from_micros(1_999_999)), "1999999us");
     }
 
     #[test]

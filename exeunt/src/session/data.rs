@@ -168,6 +168,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_session_keeps_64_kib() {
+        assert_eq!(Data::LIMIT, 65_536);
+    }
+
+    #[test]
     fn values_come_back_as_they_went_in() {
         let mut data = Data::default();
         data.set("name", "Zoë ✓ \u{1F600}").unwrap();

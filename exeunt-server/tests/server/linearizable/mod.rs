@@ -1,0 +1,182 @@
+//! Logins, requests and logouts from several clients at once on two servers that share a store: for every session there is
+//! one order in which all of it can have happened.
+//!
+//! Where two servers share an engine, its connections are cut now and then, so that some outcomes are not known.
+
+mod history;
+
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use services::{Postgres, Redis, minutes};
+
+use self::history::{Operation, Told, check};
+use crate::common::{Kept, postgres};
+use crate::support::{Answer, PASSWORD, Place, Server};
+
+/// How long each store is tried with every change.
+const SHORTLY: Duration = Duration::from_secs(3);
+/// Sessions that are in use at once.
+const SESSIONS: usize = 2;
+const CLIENTS: usize = 4;
+/// What each client asks of them together.
+const ASKED: usize = 40;
+/// One of so many operations of a client is a logout: each session sees a few, most of which find it gone.
+const A_LOGOUT_IN: u64 = 40;
+/// In one of so many batches the engine's connections are cut, again and again.
+const A_CUT_IN: u64 = 2;
+const CUTS: usize = 5;
+/// Batches without one overlap: then there is something wrong with the test.
+const ENOUGH: u64 = 200;
+/// So short that sessions are touched while they are in use, and much longer than a batch takes.
+const IDLE: [&str; 2] = ["--idle-timeout", "12s"];
+
+/// SplitMix64.
+struct Lots(u64);
+
+impl Lots {
+    fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+
+    /// One of them, and which it is.
+    fn one_of<'a, T>(&mut self, all: &'a [T]) -> (usize, &'a T) {
+        let chosen = self.below(all.len() as u64) as usize;
+        (chosen, all.get(chosen).unwrap())
+    }
+}
+
+/// How much was done.
+#[derive(Debug, Default)]
+struct Total {
+    sessions: usize,
+    operations: usize,
+    logouts: usize,
+    unknown: usize,
+    /// Requests that were told "live" or "gone" while a logout was on its way: without these nothing was put to the test.
+    overlapping: usize,
+}
+
+/// R01, R02, R03
+fn every_session_has_one_order(nodes: &[Server], cut: &(dyn Fn() + Sync)) {
+    let (began, mut total) = (Instant::now(), Total::default());
+    let long = minutes(SHORTLY);
+    for seed in 0.. {
+        // Shortly or not: on a busy machine, until something was put to the test at all.
+        if began.elapsed() > long && (total.overlapping > 0 || seed > ENOUGH) {
+            break;
+        }
+        let mut lots = Lots::new(seed);
+        // A login that fails because connections were cut gives no session to look at.
+        let logins = nodes.iter().cycle().take(SESSIONS).map(|node| node.try_login("alice", PASSWORD));
+        let logins = logins.filter(|login| login.status == 200);
+        let sessions: Vec<_> = logins.map(|login| (login.token(), Mutex::new(Vec::new()))).collect();
+        if sessions.is_empty() {
+            continue;
+        }
+        let cuts = lots.below(A_CUT_IN) == 0;
+        thread::scope(|scope| {
+            for client in 0..CLIENTS {
+                let mut lots = Lots::new(seed << 8 | client as u64);
+                let (sessions, began) = (&sessions, &began);
+                scope.spawn(move || {
+                    for _ in 0..ASKED {
+                        let (_, (token, history)) = lots.one_of(sessions);
+                        let node = lots.one_of(nodes);
+                        let logs_out = lots.below(A_LOGOUT_IN) == 0;
+                        let operation = ask(node, token, logs_out, began);
+                        history.lock().unwrap().push(operation);
+                    }
+                });
+            }
+            if cuts {
+                scope.spawn(|| (0..CUTS).for_each(|_| cut()));
+            }
+        });
+        for (_, history) in sessions {
+            let history = history.into_inner().unwrap();
+            if let Err(why) = check(&history) {
+                panic!("seed {seed}: {why}\n{history:#?}");
+            }
+            total.add(&history);
+        }
+    }
+    let test = thread::current().name().unwrap_or_default().to_owned();
+    println!("{test}: {total:?} in {:.1} s", began.elapsed().as_secs_f64());
+    assert!(total.logouts > 0 && total.overlapping > 0, "{total:?}");
+}
+
+fn ask((node, server): (usize, &Server), token: &str, logs_out: bool, began: &Instant) -> Operation {
+    let from = began.elapsed();
+    let told = if logs_out {
+        logged_out(&server.call("DELETE", "/api/auth/logout", token))
+    } else {
+        resumed(&server.call("GET", "/api/me", token))
+    };
+    Operation { told, node, from, to: began.elapsed() }
+}
+
+fn logged_out(answer: &Answer) -> Told {
+    match (answer.status, answer.body.as_str()) {
+        (200, "Logout successful") => Told::Ended,
+        (200, "") => Told::Gone,
+        (400, "Unable to log out") => Told::Perhaps,
+        _ => panic!("no such answer to a logout: {answer:?}"),
+    }
+}
+
+fn resumed(answer: &Answer) -> Told {
+    match answer.status {
+        200 => Told::Live,
+        401 => Told::Gone,
+        503 => Told::Nothing,
+        _ => panic!("no such answer to a request: {answer:?}"),
+    }
+}
+
+impl Total {
+    fn add(&mut self, history: &[Operation]) {
+        let logouts: Vec<_> =
+            history.iter().filter(|it| matches!(it.told, Told::Ended | Told::Perhaps)).collect();
+        self.sessions += 1;
+        self.operations += history.len();
+        self.logouts += logouts.len();
+        self.unknown += history.iter().filter(|it| matches!(it.told, Told::Perhaps | Told::Nothing)).count();
+        let overlaps =
+            |it: &&Operation| logouts.iter().any(|logout| it.from < logout.to && logout.from < it.to);
+        let told = history.iter().filter(|it| matches!(it.told, Told::Live | Told::Gone));
+        self.overlapping += told.filter(overlaps).count();
+    }
+}
+
+#[test]
+fn every_session_on_one_sqlite_file_has_one_order() {
+    let place = Place::with_alice(Kept::OneFile);
+    every_session_has_one_order(&[place.serve_with(&IDLE)], &|| ());
+}
+
+#[test]
+fn every_session_of_two_servers_on_redis_has_one_order() {
+    let redis = Redis::start(&[]).unwrap();
+    let accounts = postgres().new_database().unwrap();
+    let place = Place::with_alice_on(&redis.url(), Some(&accounts));
+    let nodes = [place.serve_with(&IDLE), place.serve_with(&IDLE)];
+    every_session_has_one_order(&nodes, &|| redis.cut_connections().unwrap());
+}
+
+#[test]
+fn every_session_of_two_servers_on_postgres_has_one_order() {
+    let postgres = Postgres::start(&[]).unwrap();
+    let place = Place::with_alice_on(&postgres.new_database().unwrap(), None);
+    let nodes = [place.serve_with(&IDLE), place.serve_with(&IDLE)];
+    every_session_has_one_order(&nodes, &|| postgres.cut_connections().unwrap());
+}
