@@ -10,6 +10,7 @@ mod process;
 mod redis;
 mod report;
 mod server;
+mod tables;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

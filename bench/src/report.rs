@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::measure::{NearBytes, Window};
 use crate::process::output;
 use crate::redis::{Cost, Round};
+use crate::tables;
 
 const BEGIN: &str = "<!-- tables: begin, written by cargo xtask bench -->";
 const END: &str = "<!-- tables: end -->";
@@ -202,28 +203,12 @@ fn median(sorted: &[f64]) -> f64 {
 
 /// Puts the tables between the two marks of a file.
 pub(crate) fn write(file: &Path, tables: &str) -> Result<()> {
-    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-    std::fs::write(file, between_marks(&text, tables)?).with_context(|| file.display().to_string())
-}
-
-fn between_marks(text: &str, tables: &str) -> Result<String> {
-    let (before, rest) = text.split_once(BEGIN).context("the file has the mark where tables begin")?;
-    let (_, after) = rest.split_once(END).context("the file has the mark where tables end")?;
-    Ok(format!("{before}{BEGIN}\n\n{}\n\n{END}{after}", tables.trim_end()))
+    tables::write(file, (BEGIN, END), tables)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tables_replace_only_what_is_between_the_marks() {
-        let file = format!("above\n{BEGIN}\nold\n{END}\nbelow\n");
-        let written = between_marks(&file, "new\n").unwrap();
-        assert_eq!(written, format!("above\n{BEGIN}\n\nnew\n\n{END}\nbelow\n"));
-        assert_eq!(between_marks(&written, "new").unwrap(), written);
-        assert!(between_marks("no marks", "new").is_err());
-    }
 
     #[test]
     fn the_median_is_the_middle_one() {

@@ -9,6 +9,8 @@ mod client;
 mod outage;
 mod report;
 mod server;
+#[path = "../../src/tables.rs"]
+mod tables;
 mod targets;
 
 use std::path::PathBuf;

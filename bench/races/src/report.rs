@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::Options;
 use crate::attack::{InFlight, TwoNodes, in_flight, two_nodes};
 use crate::outage::{Kind, Round, round};
+use crate::tables;
 use crate::targets::{Attack, Place, TARGETS, Target};
 
 const BEGIN: &str = "<!-- races: begin, written by cargo xtask races -->";
@@ -189,17 +190,11 @@ fn from_crates(lock: &str) -> Result<String> {
 
 /// Puts the tables between the two marks of a file.
 pub(crate) fn write(file: &Path, tables: &str) -> Result<()> {
-    std::fs::write(file, between_marks(&read(file)?, tables)?).with_context(|| file.display().to_string())
+    tables::write(file, (BEGIN, END), tables)
 }
 
 fn read(file: &Path) -> Result<String> {
     std::fs::read_to_string(file).with_context(|| file.display().to_string())
-}
-
-fn between_marks(text: &str, tables: &str) -> Result<String> {
-    let (before, rest) = text.split_once(BEGIN).context("the file has the mark where tables begin")?;
-    let (_, after) = rest.split_once(END).context("the file has the mark where tables end")?;
-    Ok(format!("{before}{BEGIN}\n\n{}\n\n{END}{after}", tables.trim_end()))
 }
 
 #[cfg(test)]
@@ -207,15 +202,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-
-    #[test]
-    fn tables_replace_only_what_is_between_the_marks() {
-        let file = format!("above\n{BEGIN}\nold\n{END}\nbelow\n");
-        let written = between_marks(&file, "new\n").unwrap();
-        assert_eq!(written, format!("above\n{BEGIN}\n\nnew\n\n{END}\nbelow\n"));
-        assert_eq!(between_marks(&written, "new").unwrap(), written);
-        assert!(between_marks("no marks", "new").is_err());
-    }
 
     #[test]
     fn what_was_said_is_counted() {
