@@ -52,10 +52,16 @@ fn each_feature_alone(root: &Path, graph: &Graph) -> Result<()> {
 }
 
 /// Builds each package from what would be uploaded, and nothing else.
+///
+/// In a directory of its own each time: cargo unpacks what it packaged once for each path and version, and builds the next run's
+/// server on the library as the first run found it.
 fn packages(root: &Path, graph: &Graph) -> Result<()> {
+    let target = root.join("target");
+    std::fs::create_dir_all(&target)?;
+    let own = tempfile::Builder::new().prefix("packages-").tempdir_in(&target)?;
     let mut package = cargo(root);
     // What is not committed yet is packaged too: this step asks whether the files are complete, not whether git is.
-    package.args(["package", "--locked", "--allow-dirty"]);
+    package.args(["package", "--locked", "--allow-dirty", "--target-dir"]).arg(own.path());
     for name in graph.published() {
         package.args(["--package", &name]);
     }
