@@ -123,7 +123,8 @@
 //! Beside `FILE` there are `FILE-wal` and `FILE-shm` while it is in use, `FILE.lock`, and `FILE-mark`: the number of the last change that
 //! was acknowledged. Move all of them together, with nothing running. Where a file is found to be behind its mark, or has none, changes
 //! that were acknowledged may be missing: every session that it had has ended, once, and an error in the log says so. Files of a
-//! version before marks are given one, and log nobody out.
+//! version before marks are given one, and log nobody out. After a crash let `exeunt` be the first to open the file: another program
+//! that writes may fold the log and remove it, and where a fold was under way at the crash, nobody can tell that from a lost log.
 //!
 //! If accounts are in the file, `exeunt serve` refuses it until you have looked at them (`exeunt account list`), put right what you
 //! know of (a password that was changed, an account that was disabled or removed), and run `exeunt store accept-loss`. An application

@@ -9,6 +9,7 @@ mod checksum;
 mod commits;
 mod error;
 mod job;
+mod log;
 mod mark;
 mod open;
 mod readers;

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::checksum::checksum;
 use super::error::{DatabaseError, Loss, OpenError};
+use super::log;
 use super::mark::{self, FileId, Found, Mark};
 use crate::session::{Clock as _, SystemClock};
 
@@ -80,19 +81,42 @@ impl Commits {
     }
 }
 
+/// What is beside a database.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beside {
+    mark: Found,
+    log_has_commit: bool,
+}
+
+impl Beside {
+    /// What is there before SQLite opens the database, which changes the log.
+    pub(super) fn find(path: &Path) -> std::io::Result<Self> {
+        // The mark first: an owner goes on, and writes it last.
+        Ok(Self { mark: mark::find(path)?, log_has_commit: log::has_commit(path)? })
+    }
+
+    fn is_half_folded(&self) -> bool {
+        matches!(self.mark, Found::Mark { is_folding: true, .. })
+    }
+}
+
 /// Finds out whether the database at `path` has every commit that was acknowledged. If it may not, ends what was created
 /// in it so far. Then takes up its mark.
-pub(super) fn take_up(connection: &Connection, path: &Path) -> Result<(Commits, Mark), OpenError> {
+pub(super) fn take_up(
+    connection: &Connection,
+    path: &Path,
+    beside: Beside,
+) -> Result<(Commits, Mark), OpenError> {
     let io = |error| OpenError::io(path, error);
     let sqlite = |error| OpenError::sqlite(path, error);
-    let found = mark::find(path).map_err(io)?;
     let stored = read(connection).map_err(sqlite)?;
-    match judge(&stored, &found) {
+    let found = beside.mark;
+    match judge(&stored, &beside) {
         Verdict::Sound(commits) => {
             if let Some(loss) = commits.loss {
                 say(path, loss);
             }
-            let mark = Mark::open(path, commits.file).map_err(io)?;
+            let mark = Mark::open(path, commits.file, beside.is_half_folded()).map_err(io)?;
             // A power loss may have left it behind what was acknowledged.
             mark.set(commits.number).and_then(|()| mark.sync()).map_err(io)?;
             Ok((commits, mark))
@@ -135,10 +159,14 @@ pub(super) fn accept_loss(
 
 /// What the database at `path` may lack, while somebody else owns it or nobody does.
 pub(in super::super) fn look(connection: &Connection, path: &Path) -> Result<Option<Loss>, OpenError> {
-    // The mark first: its owner goes on, and writes it last.
-    let found = mark::find(path).map_err(|error| OpenError::io(path, error))?;
+    let find = || Beside::find(path).map_err(|error| OpenError::io(path, error));
+    let mut beside = find()?;
     let stored = read(connection).map_err(|error| OpenError::sqlite(path, error))?;
-    Ok(match judge(&stored, &found) {
+    if beside.is_half_folded() {
+        // An owner that is at work may have folded all of it, and have begun it anew.
+        beside.log_has_commit |= find()?.log_has_commit;
+    }
+    Ok(match judge(&stored, &beside) {
         Verdict::New => None,
         Verdict::Sound(commits) => commits.loss,
         Verdict::Lost(loss) => Some(loss),
@@ -169,12 +197,16 @@ fn put(connection: &Connection, commits: &Commits) -> Result<(), rusqlite::Error
     tx.commit()
 }
 
-fn judge(stored: &Stored, found: &Found) -> Verdict {
-    match (stored, found) {
+fn judge(stored: &Stored, beside: &Beside) -> Verdict {
+    match (stored, &beside.mark) {
         (Stored::Nothing, Found::Nothing | Found::Mark { number: 0, .. }) => Verdict::New,
         (Stored::Nothing, Found::Mark { .. }) => Verdict::Lost(Loss::Commits),
         (Stored::Row(row), Found::Mark { file, .. }) if row.file != *file => Verdict::Lost(Loss::Backup),
         (Stored::Row(row), Found::Mark { number, .. }) if row.number < *number => {
+            Verdict::Lost(Loss::Commits)
+        }
+        // Where the log begins with a commit, the row was read from it, or from what follows: each commit writes it.
+        (Stored::Row(_), Found::Mark { is_folding: true, .. }) if !beside.log_has_commit => {
             Verdict::Lost(Loss::Commits)
         }
         (Stored::Row(row), Found::Mark { .. }) => Verdict::Sound(*row),

@@ -3,6 +3,9 @@
 //! SQLite reads its log up to the first damaged frame and says nothing, so a database alone cannot tell that its last
 //! commits are missing. Whoever opens it compares its number with the mark's.
 //!
+//! That number is in the log, or in the file once the log was folded into it. While it is being folded, the file may have the number
+//! already and not yet what the number counts, so the mark also says that: whoever then finds no commit in the log cannot trust the file.
+//!
 //! Must never be ahead of what was committed, nor, while the machine runs, behind what was acknowledged. It is written
 //! after COMMIT and before the answer, and synced each second: a power loss may take its last second, and a mark that is
 //! behind accuses nobody.
@@ -11,6 +14,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use rusqlite::types::ValueRef;
 
@@ -18,8 +22,8 @@ use super::checksum::checksum;
 use super::open::private;
 
 const MAGIC: &[u8; 8] = b"exeumark";
-/// The magic, the database's id, the number, a checksum over both.
-const BYTES: usize = 8 + 16 + 8 + 8;
+/// The magic, the database's id, the number, whether the log is being folded, a checksum over these three.
+const BYTES: usize = 8 + 16 + 8 + 1 + 8;
 
 /// A random name of a database, so that the mark of one is never held against another.
 pub(super) type FileId = [u8; 16];
@@ -33,6 +37,8 @@ pub(super) enum Found {
     Mark {
         file: FileId,
         number: i64,
+        /// Whether a part of the log may be in the file, and the rest not.
+        is_folding: bool,
     },
 }
 
@@ -51,7 +57,14 @@ pub(super) fn find(path: &Path) -> io::Result<Found> {
 pub(super) struct Mark {
     file: File,
     id: FileId,
+    state: Mutex<State>,
     is_unsynced: AtomicBool,
+}
+
+#[derive(Clone, Copy)]
+struct State {
+    number: i64,
+    is_folding: bool,
 }
 
 impl Mark {
@@ -62,28 +75,42 @@ impl Mark {
         let mut file = private(OpenOptions::new().write(true).create(true).truncate(true)).open(&part)?;
         #[cfg(unix)]
         give_to_owner_of(path, &file)?;
-        file.write_all(&bytes(id, number))?;
+        let state = State { number, is_folding: false };
+        file.write_all(&bytes(id, state))?;
         file.sync_all()?;
         std::fs::rename(&part, &mark)?;
         #[cfg(unix)]
         if let Some(folder) = mark.parent() {
             File::open(folder)?.sync_all()?;
         }
-        Ok(Self { file, id, is_unsynced: AtomicBool::new(false) })
+        Ok(Self { file, id, state: Mutex::new(state), is_unsynced: AtomicBool::new(false) })
     }
 
     /// Takes up the mark that was found.
-    pub(super) fn open(path: &Path, id: FileId) -> io::Result<Self> {
+    pub(super) fn open(path: &Path, id: FileId, is_folding: bool) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).open(beside(path))?;
-        Ok(Self { file, id, is_unsynced: AtomicBool::new(false) })
+        let state = Mutex::new(State { number: 0, is_folding });
+        Ok(Self { file, id, state, is_unsynced: AtomicBool::new(false) })
     }
 
     /// Notes that everything up to commit `number` may be acknowledged. Only the writer calls it.
     pub(super) fn set(&self, number: i64) -> io::Result<()> {
+        self.change(|state| state.number = number)
+    }
+
+    /// Notes that the log is about to be folded into the file, and answers once that is durable; or that all of it was.
+    pub(super) fn set_folding(&self, is_folding: bool) -> io::Result<()> {
+        self.change(|state| state.is_folding = is_folding)?;
+        if is_folding { self.sync() } else { Ok(()) }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state);
         let mut file = &self.file;
         // In place, within one sector, and with no step for the disk to forget in between.
         file.seek(SeekFrom::Start(0))?;
-        file.write_all(&bytes(self.id, number))?;
+        file.write_all(&bytes(self.id, *state))?;
         self.is_unsynced.store(true, Ordering::Release);
         Ok(())
     }
@@ -113,15 +140,22 @@ fn beside(path: &Path) -> PathBuf {
     with_end(path, "-mark")
 }
 
-fn with_end(path: &Path, end: &str) -> PathBuf {
+pub(super) fn with_end(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(end);
     name.into()
 }
 
-fn bytes(id: FileId, number: i64) -> [u8; BYTES] {
+fn bytes(id: FileId, state: State) -> [u8; BYTES] {
     let mut bytes = [0; BYTES];
-    let parts = [&MAGIC[..], &id, &number.to_le_bytes(), &sum(&id, number).to_le_bytes()];
+    let State { number, is_folding } = state;
+    let parts = [
+        &MAGIC[..],
+        &id,
+        &number.to_le_bytes(),
+        &[u8::from(is_folding)],
+        &sum(&id, number, is_folding).to_le_bytes(),
+    ];
     for (byte, value) in bytes.iter_mut().zip(parts.concat()) {
         *byte = value;
     }
@@ -130,14 +164,16 @@ fn bytes(id: FileId, number: i64) -> [u8; BYTES] {
 
 fn parse(bytes: &[u8]) -> Option<Found> {
     let (file, rest) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<16>()?;
-    let (number, written) = rest.split_first_chunk::<8>()?;
-    let number = i64::from_le_bytes(*number);
-    let is_sound = number >= 0 && *written == sum(file, number).to_le_bytes();
-    is_sound.then_some(Found::Mark { file: *file, number })
+    let (number, rest) = rest.split_first_chunk::<8>()?;
+    let (folding, written) = rest.split_first_chunk::<1>()?;
+    let (number, is_folding) = (i64::from_le_bytes(*number), *folding == [1]);
+    let is_sound = number >= 0 && *written == sum(file, number, is_folding).to_le_bytes() && folding[0] <= 1;
+    is_sound.then_some(Found::Mark { file: *file, number, is_folding })
 }
 
-fn sum(id: &FileId, number: i64) -> i64 {
-    checksum([ValueRef::Blob(id), ValueRef::Integer(number)].into_iter())
+fn sum(id: &FileId, number: i64, is_folding: bool) -> i64 {
+    let numbers = [number, i64::from(is_folding)].map(ValueRef::Integer);
+    checksum(std::iter::once(ValueRef::Blob(id)).chain(numbers))
 }
 
 #[cfg(test)]
@@ -151,10 +187,14 @@ mod tests {
         std::fs::write(&path, "").unwrap();
         assert_eq!(find(&path).unwrap(), Found::Nothing);
         let mark = Mark::make(&path, [7; 16], 0).unwrap();
-        assert_eq!(find(&path).unwrap(), Found::Mark { file: [7; 16], number: 0 });
+        assert_eq!(find(&path).unwrap(), Found::Mark { file: [7; 16], number: 0, is_folding: false });
         mark.set(41).unwrap();
         mark.sync().unwrap();
         let number = |found| matches!(found, Found::Mark { number: 41, .. });
+        assert!(number(find(&path).unwrap()));
+        mark.set_folding(true).unwrap();
+        assert_eq!(find(&path).unwrap(), Found::Mark { file: [7; 16], number: 41, is_folding: true });
+        mark.set_folding(false).unwrap();
         assert!(number(find(&path).unwrap()));
         let sound = std::fs::read(folder.path().join("a.db-mark")).unwrap();
         for at in 0..sound.len() {

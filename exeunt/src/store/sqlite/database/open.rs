@@ -6,10 +6,11 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::checksum;
-use super::commits::{self, Commits};
+use super::commits::{self, Beside, Commits};
 use super::error::{DatabaseError, OpenError};
 use super::mark::Mark;
 
@@ -70,6 +71,7 @@ pub(super) fn open(given: &Path) -> Result<Opened, OpenError> {
     let path = real_path(given)?;
     let lock = take_lock(&path)?;
     create(&path)?;
+    let beside = Beside::find(&path).map_err(|error| OpenError::io(&path, error))?;
     let connection = connection(&path)?;
     let sqlite = |error| OpenError::sqlite(&path, error);
     if connection.is_readonly("main").map_err(sqlite)? {
@@ -90,7 +92,7 @@ pub(super) fn open(given: &Path) -> Result<Opened, OpenError> {
              INSERT OR IGNORE INTO heartbeat VALUES (1, 0);",
         )
         .map_err(sqlite)?;
-    let (commits, mark) = commits::take_up(&connection, &path)?;
+    let (commits, mark) = commits::take_up(&connection, &path, beside)?;
     let identity = Identity::of(path.clone()).map_err(|error| OpenError::io(&path, error))?;
     Ok(Opened { connection, path, identity, lock, commits, mark })
 }
@@ -174,6 +176,8 @@ fn connect(path: &Path, wait: Duration, more: &str) -> Result<Connection, OpenEr
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(wait)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        // Only with a note of it in the mark.
+        fold_on_close(&connection, false)?;
         connection.execute_batch(
             "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON;
              PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;
@@ -183,6 +187,11 @@ fn connect(path: &Path, wait: Duration, more: &str) -> Result<Connection, OpenEr
         Ok(connection)
     };
     prepare().map_err(|error| OpenError::sqlite(path, error))
+}
+
+/// Whether SQLite folds the log into the file, and removes it, when the last connection closes.
+pub(super) fn fold_on_close(connection: &Connection, folds: bool) -> Result<(), rusqlite::Error> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !folds).map(drop)
 }
 
 /// Refuses what is not ours; marks what is empty as ours.

@@ -24,7 +24,7 @@ use super::commits::Commits;
 use super::error::DatabaseError;
 use super::job::{Job, Tx};
 use super::mark::Mark;
-use super::open::{FOREIGN_LOCK, Identity};
+use super::open::{FOREIGN_LOCK, Identity, fold_on_close};
 use crate::session::SessionId;
 
 const BATCH: usize = 512;
@@ -45,6 +45,10 @@ pub(super) struct Shared {
     watcher: OnceLock<Arc<dyn Watcher>>,
     file: Identity,
     mark: Mark,
+    /// Held while the log is folded into the file: whoever comes second must not say that it was, too early.
+    folding: Mutex<()>,
+    /// The connection that outlives all others.
+    last: Mutex<Option<Connection>>,
     // Whoever holds a connection holds this, and drops the connection first.
     _lock: File,
 }
@@ -57,6 +61,8 @@ impl Shared {
             watcher: OnceLock::new(),
             file,
             mark,
+            folding: Mutex::new(()),
+            last: Mutex::new(None),
             _lock: lock,
         }
     }
@@ -87,9 +93,62 @@ impl Shared {
         }
     }
 
+    /// Copies the log into the file as far as the mode and readers allow.
+    fn fold(&self, connection: &Connection, mode: &str) -> Folded {
+        let Ok(_folding) = self.folding.try_lock() else { return Folded::Elsewhere };
+        if let Err(error) = self.mark.set_folding(true) {
+            self.distrust(&error);
+            return Folded::InPart;
+        }
+        let answer = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let answer: Result<(bool, i64, i64), _> = connection.query_row(mode, [], answer);
+        match answer.map_err(DatabaseError::from) {
+            Ok((false, pages, folded)) if pages == folded => match self.mark.set_folding(false) {
+                Ok(()) => Folded::Whole,
+                Err(error) => {
+                    self.distrust(&error);
+                    Folded::InPart
+                }
+            },
+            Ok((true, ..)) => Folded::Busy,
+            Ok(_) => Folded::InPart,
+            Err(error) => {
+                self.note(&error);
+                tracing::warn!(error = %Causes(&error), "the log was not folded into the file");
+                Folded::InPart
+            }
+        }
+    }
+
     pub(super) fn watch(&self, watcher: Arc<dyn Watcher>) -> bool {
         self.watcher.set(watcher).is_ok()
     }
+}
+
+impl Drop for Shared {
+    /// Nobody has a connection any more but this one.
+    fn drop(&mut self) {
+        let last = self.last.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(last) = last
+            && self.fold(&last, PASSIVE) == Folded::Whole
+            && let Err(error) = fold_on_close(&last, true)
+        {
+            tracing::warn!(error = %Causes(&error), "the log stays beside the file");
+        }
+    }
+}
+
+/// How far the log was folded into the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Folded {
+    /// All of it.
+    Whole,
+    /// Not all: readers still need it, or it failed.
+    InPart,
+    /// Readers were in the way.
+    Busy,
+    /// Somebody else is at it.
+    Elsewhere,
 }
 
 /// The two threads.
@@ -156,14 +215,17 @@ impl Checkpointer {
         loop {
             match self.woken.recv_timeout(SYNC_MARK_EVERY) {
                 Ok(()) => {
-                    checkpoint(&self.connection, &self.shared, PASSIVE);
+                    self.shared.fold(&self.connection, PASSIVE);
                     self.shared.checkpointed.store(true, Ordering::Release);
                     self.shared.sync_mark();
                 }
                 Err(RecvTimeoutError::Timeout) => self.shared.sync_mark(),
-                Err(RecvTimeoutError::Disconnected) => return self.shared.sync_mark(),
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
+        self.shared.sync_mark();
+        let mut last = self.shared.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some(self.connection);
     }
 }
 
@@ -276,11 +338,12 @@ impl Writer {
             self.make_room_at.set(CHECKPOINT_NOW);
         }
         if pages >= self.make_room_at.get() {
-            // Another program that reads for long must not hold up every batch: the next attempt is 64 MiB later.
-            self.make_room_at.set(pages.saturating_add(CHECKPOINT_AT));
-            self.make_room();
+            if self.make_room() != Folded::Elsewhere {
+                // Another program that reads for long must not hold up every batch: the next attempt is 64 MiB later.
+                self.make_room_at.set(pages.saturating_add(CHECKPOINT_AT));
+            }
         } else if rest {
-            checkpoint(&self.tx, &self.shared, PASSIVE);
+            self.shared.fold(&self.tx, PASSIVE);
         } else if pages >= CHECKPOINT_AT {
             // Full means that it has been told already.
             let _ = self.wake.try_send(());
@@ -289,27 +352,22 @@ impl Writer {
 
     /// Waits for the reads under way, so that the log starts again. Those that follow do not need it: where reads always
     /// overlap, there is no moment without one, and passively it would grow for ever.
-    fn make_room(&self) {
+    fn make_room(&self) -> Folded {
         let wait = |time| self.tx.busy_timeout(time).is_ok();
-        if wait(READS_UNDER_WAY) && !checkpoint(&self.tx, &self.shared, RESTART) {
+        if !wait(READS_UNDER_WAY) {
+            return Folded::InPart;
+        }
+        let folded = self.shared.fold(&self.tx, RESTART);
+        if folded == Folded::Busy {
             tracing::warn!("the log is long and could not start again: does another program read for long?");
         }
         wait(FOREIGN_LOCK);
+        folded
     }
 }
 
 const PASSIVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 const RESTART: &str = "PRAGMA wal_checkpoint(RESTART)";
-
-/// Copies the log into the file as far as the mode and readers allow. `false`: readers were in the way.
-fn checkpoint(connection: &Connection, shared: &Shared, mode: &str) -> bool {
-    let busy = connection.query_row(mode, [], |row| row.get(0)).map_err(DatabaseError::from);
-    busy.map(|busy: bool| !busy).unwrap_or_else(|error| {
-        shared.note(&error);
-        tracing::warn!(error = %Causes(&error), "the log was not folded into the file");
-        true
-    })
-}
 
 #[cfg(test)]
 mod tests {
@@ -323,7 +381,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         std::fs::write(&path, "").unwrap();
-        let (commits, mark) = commits::take_up(&connection, &path).unwrap();
+        let beside = commits::Beside::find(&path).unwrap();
+        let (commits, mark) = commits::take_up(&connection, &path, beside).unwrap();
         writer(connection, commits, mark)
     }
 
