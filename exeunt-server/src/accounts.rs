@@ -21,11 +21,12 @@ use std::sync::Arc;
 
 use exeunt::store::postgres::Database as PostgresDatabase;
 use exeunt::store::sqlite::Database as SqliteDatabase;
-use exeunt::{Sessions, Timestamp, UserId};
+use exeunt::{EventKind, Events, Sessions, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 use self::backend::{Backend, Change, NewAccount};
 pub use self::error::{AccountError, AccountsUnusable, RETRY_WHEN_BUSY};
+use self::events::Changed;
 pub use self::login::Credentials;
 pub use self::name::LONGEST_NAME;
 use self::name::Name;
@@ -44,6 +45,8 @@ pub struct Accounts {
     hasher: Hasher,
     /// Where the sessions are not in the same database.
     apart: Option<Sessions>,
+    /// Where changes are reported.
+    events: Events,
 }
 
 /// A database that can keep accounts.
@@ -103,13 +106,19 @@ impl Accounts {
             Engine::Sqlite(database) => Arc::new(SqliteAccounts::open(database)?),
             Engine::Postgres(database) => Arc::new(PostgresAccounts::open(database).await?),
         };
-        Ok(Self { backend, hasher, apart: None })
+        Ok(Self { backend, hasher, apart: None, events: Events::new() })
     }
 
     /// The same accounts, whose sessions live in another store than the accounts' database.
     #[must_use]
     pub fn apart_from(self, sessions: Sessions) -> Self {
         Self { apart: Some(sessions), ..self }
+    }
+
+    /// The same accounts, whose changes are reported there, with what happens to sessions.
+    #[must_use]
+    pub fn reporting_to(self, events: Events) -> Self {
+        Self { events, ..self }
     }
 
     /// Adds an account.
@@ -130,7 +139,7 @@ impl Accounts {
         }
         let password = self.new_hash(password).await?;
         let added = self.backend.add(NewAccount { name, password, admin, now, link: None }).await?;
-        added.ok_or(AccountError::NameTaken).inspect(events::added)
+        added.ok_or(AccountError::NameTaken).inspect(|account| self.told_added(account))
     }
 
     /// All accounts, by number.
@@ -177,7 +186,8 @@ impl Accounts {
     ///
     /// [`AccountError::NoSuchAccount`]; [`AccountError::SessionsLeft`]; or the database did not answer.
     pub async fn disable(&self, name: &str) -> Result<usize, AccountError> {
-        self.ending(name, Change::Disable, "account_disabled", "the account is disabled").await
+        let changed = Changed { kind: EventKind::AccountDisabled, done: "the account is disabled" };
+        self.ending(name, Change::Disable, changed).await
     }
 
     /// Lets a disabled account log in again. Brings no session back. Twice is no error.
@@ -188,7 +198,7 @@ impl Accounts {
     pub async fn enable(&self, name: &str) -> Result<(), AccountError> {
         let name = Name::new(name).map_err(|_| AccountError::NoSuchAccount)?;
         let enabled = self.backend.enable(name.folded()).await?;
-        events::enabled(&enabled.ok_or(AccountError::NoSuchAccount)?);
+        self.told(EventKind::AccountEnabled, &enabled.ok_or(AccountError::NoSuchAccount)?);
         Ok(())
     }
 
@@ -204,7 +214,8 @@ impl Accounts {
             return Err(AccountError::NoSuchAccount);
         }
         let change = Change::Password(self.new_hash(new).await?);
-        self.ending(name, change, "password_set", "the password is changed").await
+        let changed = Changed { kind: EventKind::PasswordSet, done: "the password is changed" };
+        self.ending(name, change, changed).await
     }
 
     /// Removes the account and ends its sessions: their number (R19).
@@ -213,7 +224,8 @@ impl Accounts {
     ///
     /// [`AccountError::NoSuchAccount`]; [`AccountError::SessionsLeft`]; or the database did not answer.
     pub async fn remove(&self, name: &str) -> Result<usize, AccountError> {
-        self.ending(name, Change::Remove, "account_removed", "the account is removed").await
+        let changed = Changed { kind: EventKind::AccountRemoved, done: "the account is removed" };
+        self.ending(name, Change::Remove, changed).await
     }
 
     async fn new_hash(&self, password: &str) -> Result<String, AccountError> {
@@ -227,24 +239,19 @@ impl Accounts {
         Ok(self.hasher.hash(password).await?)
     }
 
-    /// A change that ends the account's sessions: their number. What happened is logged once it is durable. `done`
-    /// says to the one who asked what is so, even where the sessions could not be ended yet.
-    async fn ending(
-        &self,
-        name: &str,
-        change: Change,
-        event: &'static str,
-        done: &'static str,
-    ) -> Result<usize, AccountError> {
+    /// A change that ends the account's sessions: their number. What happened is reported once it is durable.
+    async fn ending(&self, name: &str, change: Change, what: Changed) -> Result<usize, AccountError> {
         let name = Name::new(name).map_err(|_| AccountError::NoSuchAccount)?;
         let Some(sessions) = &self.apart else {
             let changed = self.backend.change_and_end(name.folded(), change).await?;
             let (account, ended) = changed.ok_or(AccountError::NoSuchAccount)?;
-            events::ended(&account, &ended, event);
+            self.told_changed(what, &account, &ended);
             return Ok(ended.len());
         };
-        let noted = self.backend.change_and_note(name.folded(), change, event, sessions.now()).await?;
+        let noted =
+            self.backend.change_and_note(name.folded(), change, what.reason(), sessions.now()).await?;
         let (account, note) = noted.ok_or(AccountError::NoSuchAccount)?;
-        self.end_sessions_apart(sessions.clone(), account, note, event, done).await
+        self.told(what.kind, &account);
+        self.end_sessions_apart(sessions.clone(), account, note, what).await
     }
 }

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{any, get, post};
-use exeunt::{AuthRouter, RequireSession};
+use exeunt::{AuthRouter, Event, EventKind, Events, RequireSession};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::site::{AppState, Site};
@@ -69,8 +69,9 @@ fn private() -> Router {
 
 /// What every request passes, the last line first.
 fn around(app: Router, state: &AppState) -> Router {
+    let events = state.layer.sessions().events();
     app.layer(state.layer.clone())
-        .layer(from_fn_with_state(Arc::clone(&state.site), public_origin))
+        .layer(from_fn_with_state((Arc::clone(&state.site), events.clone()), public_origin))
         .layer(from_fn(error::explain))
         .layer(from_fn(whole_body))
         .layer(CatchPanicLayer::custom(error::panicked))
@@ -95,15 +96,15 @@ async fn whole_body(request: Request, next: Next) -> Response {
 
 /// R31: where the public URL is known, a browser that says nothing of the site it comes from is measured by that, and
 /// never by the Host header, which the session layer goes by.
-async fn public_origin(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+async fn public_origin(
+    State((site, events)): State<(Arc<Site>, Events)>,
+    request: Request,
+    next: Next,
+) -> Response {
     if request.method().is_safe() || !is_foreign(site.public_url.as_deref(), request.headers()) {
         return next.run(request).await;
     }
-    tracing::warn!(
-        event = "cross_site_refused",
-        reason = "another origin than the public URL",
-        "a request from elsewhere was refused"
-    );
+    events.report(Event::new(EventKind::CrossSiteRefused).because("public_url"));
     error::refused(StatusCode::FORBIDDEN)
 }
 

@@ -17,6 +17,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use exeunt::store::sqlite::Database;
+use exeunt::{By, Origin};
 use http::StatusCode;
 use rustix::fs::Mode;
 use rustix::process::umask;
@@ -161,7 +162,8 @@ async fn run(State(admin): State<Admin>, Json(command): Json<Command>) -> Respon
     // Every line that the command logs says by whom and why (R20).
     let span = tracing::info_span!("operator", by = "control_socket", command = command.name());
     // In a task of its own: a command that hangs up does not stop what it asked for half-way.
-    let done = tokio::spawn(async move { admin.run(command).await }.instrument(span)).await;
+    let run = async move { admin.run(command).await };
+    let done = tokio::spawn(Origin::default().by(By::Operator).scope(run.instrument(span))).await;
     match done {
         Ok(Ok(reply)) => Json(reply).into_response(),
         Ok(Err(failure)) => (status(failure.code), Json(failure)).into_response(),

@@ -109,6 +109,7 @@ impl Engines {
         let unusable = |error: Unusable| self.error(ACCOUNTS, "accounts", opened, error);
         let engine = opened.database().ok_or_else(|| unusable(NO_ACCOUNTS.into()))?.clone();
         let accounts = Accounts::open(engine, hasher).await.map_err(|error| unusable(error.into()))?;
+        let accounts = accounts.reporting_to(sessions.events().clone());
         Ok(match self.accounts {
             None => accounts,
             Some(_) => accounts.apart_from(sessions.clone()),

@@ -11,7 +11,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use exeunt::http::local_path;
 use exeunt::store::Causes;
-use exeunt::{Error, Logout, Session, Visitor};
+use exeunt::{Error, Logout, Origin, Session, Visitor};
 use serde::Deserialize;
 use tracing::Instrument as _;
 
@@ -134,7 +134,7 @@ async fn begin_session(
     credentials: Credentials,
 ) -> Result<bool, Response> {
     let login = async move { Ok(visitor.login(&accounts, credentials).await?.is_some()) };
-    match tokio::spawn(login.in_current_span()).await {
+    match tokio::spawn(Origin::current().scope(login.in_current_span())).await {
         Ok(outcome) => outcome.map_err(Error::into_response),
         Err(cause) => {
             tracing::error!(

@@ -8,9 +8,12 @@ use std::time::Instant;
 
 use anyhow::Context;
 use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::USER_AGENT;
 use axum::middleware::Next;
 use axum::response::Response;
-use exeunt::Session;
+use exeunt::http::ClientAddress;
+use exeunt::{Client, Origin, Session};
 use tracing::{Instrument, Span, field};
 use tracing_subscriber::EnvFilter;
 
@@ -41,7 +44,7 @@ pub fn init(format: Option<LogFormat>, filter: &str) -> anyhow::Result<()> {
 }
 
 /// Gives every request an id and a line in the log: its path without the query, never its headers.
-pub(crate) async fn log_request(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+pub(crate) async fn log_request(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let peer = request.extensions().get::<Peer>().copied();
     let id = site.request_id(peer, request.headers());
@@ -49,7 +52,12 @@ pub(crate) async fn log_request(State(site): State<Arc<Site>>, request: Request,
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let span = tracing::info_span!("request", id = id.to_str().unwrap_or("-"), session = field::Empty);
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut origin = origin_of(request.headers()).request(id.to_str().unwrap_or("-"));
+    if let Some(address) = client {
+        request.extensions_mut().insert(ClientAddress(address));
+        origin = origin.at(address);
+    }
+    let mut response = origin.scope(next.run(request).instrument(span.clone())).await;
     response.headers_mut().insert(REQUEST_ID, id);
     span.in_scope(|| {
         tracing::info!(
@@ -63,6 +71,14 @@ pub(crate) async fn log_request(State(site): State<Arc<Site>>, request: Request,
         );
     });
     response
+}
+
+/// What sent a request, as it says itself.
+fn origin_of(headers: &HeaderMap) -> Origin {
+    match headers.get(USER_AGENT) {
+        Some(agent) => Origin::default().client(Client::new(&String::from_utf8_lossy(agent.as_bytes()))),
+        None => Origin::default(),
+    }
 }
 
 /// Notes whose request this is: in the log by the session's public id, for pages by name.

@@ -2,12 +2,17 @@
 //!
 //! Must never see a cookie, and must never say that a session ended before the store has said so.
 
+mod attempt;
 mod events;
+mod origin;
 mod sessions;
 mod users;
 
 use std::time::Duration;
 
+pub use self::attempt::refused_login_of;
+pub use self::events::{By, Event, EventKind, Events};
+pub use self::origin::Origin;
 pub use self::sessions::{Extend, LoggedIn, LoginOptions, Sessions};
 pub use self::users::{Users, UsersError, Verified};
 use crate::session::DataError;

@@ -5,6 +5,7 @@
 mod cookie;
 mod extract;
 mod layer;
+mod origin;
 mod problem;
 mod require;
 mod router;
@@ -13,6 +14,7 @@ mod visit;
 pub use self::cookie::{CookieConfig, CookieError, SameSite};
 pub use self::extract::{Logout, Session, SessionRejection, Visitor};
 pub use self::layer::{OriginError, SessionFuture, SessionLayer, SessionService};
+pub use self::origin::ClientAddress;
 pub use self::problem::problem;
 pub use self::require::{RequireSession, RequireSessionFuture, RequireSessionService, local_path};
 pub use self::router::AuthRouter;

@@ -79,7 +79,8 @@ pub mod store;
 pub mod testing;
 
 pub use self::auth::{
-    Error, ErrorKind, Extend, LoggedIn, LoginOptions, Sessions, Users, UsersError, Verified,
+    By, Error, ErrorKind, Event, EventKind, Events, Extend, LoggedIn, LoginOptions, Origin, Sessions, Users,
+    UsersError, Verified,
 };
 pub use self::http::{AuthRouter, CookieConfig, Logout, RequireSession, Session, SessionLayer, Visitor};
 pub use self::session::{

@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use exeunt::{Sessions, UserId};
+use exeunt::{By, EventKind, Origin, Sessions, UserId};
 use tracing::Instrument as _;
 
 use super::backend::Ending;
+use super::events::Changed;
 use super::{Account, AccountError, Accounts, events};
 
 const ASK_EVERY: Duration = Duration::from_secs(1);
@@ -24,23 +25,19 @@ impl Accounts {
         sessions: Sessions,
         account: Account,
         note: i64,
-        event: &'static str,
-        done: &'static str,
+        changed: Changed,
     ) -> Result<usize, AccountError> {
         let accounts = self.clone();
         let end = async move {
-            match accounts.end_and_forget(&sessions, &account.user(), note).await {
-                Ok(ended) => {
-                    events::ended_apart(&account, ended, event);
-                    Ok(ended)
-                }
+            match accounts.end_and_forget(&sessions, &account.user(), note, changed.reason()).await {
+                Ok(ended) => Ok(ended),
                 Err(source) => {
-                    events::sessions_left(&account, event, &source);
-                    Err(AccountError::SessionsLeft { done, source })
+                    events::sessions_left(&account, changed, &source);
+                    Err(AccountError::SessionsLeft { done: changed.done, source })
                 }
             }
         };
-        let ended = tokio::spawn(end.in_current_span()).await;
+        let ended = tokio::spawn(Origin::current().scope(end.in_current_span())).await;
         ended.map_err(|error| AccountError::Database(error.into()))?
     }
 
@@ -50,8 +47,9 @@ impl Accounts {
         sessions: &Sessions,
         user: &UserId,
         note: i64,
+        reason: &'static str,
     ) -> Result<usize, exeunt::Error> {
-        let ended = sessions.logout_all(user, None).await?;
+        let ended = sessions.logout_all_because(user, None, reason).await?;
         if let Err(error) = self.backend.forget_ending(note).await {
             events::note_not_removed(user, &error);
         }
@@ -74,7 +72,8 @@ impl Accounts {
             for ending in endings {
                 let left =
                     |source| AccountError::SessionsLeft { done: "accounts were changed before", source };
-                let ended = sessions.logout_all(&ending.user, None).await.map_err(left)?;
+                let ended = left_to_us(sessions.logout_all_because(&ending.user, None, reason(&ending)));
+                let ended = ended.await.map_err(left)?;
                 self.backend.forget_ending(ending.id).await?;
                 events::worked_off(&ending, ended.len());
             }
@@ -112,7 +111,8 @@ impl Accounts {
         for ending in &endings {
             if found.get(&ending.id).is_some_and(|&times| times > FOUND_BEFORE) {
                 // One that fails does not hold up the others.
-                match self.end_and_forget(sessions, &ending.user, ending.id).await {
+                let end = self.end_and_forget(sessions, &ending.user, ending.id, reason(ending));
+                match left_to_us(end).await {
                     Ok(ended) => events::worked_off(ending, ended),
                     Err(error) => failed = failed.or(Some(error)),
                 }
@@ -120,4 +120,15 @@ impl Accounts {
         }
         failed.map_or(Ok(()), |error| Err(error.into()))
     }
+}
+
+/// Runs what nobody is asking for any more.
+async fn left_to_us<F: Future>(step: F) -> F::Output {
+    Origin::default().by(By::System).scope(step).await
+}
+
+/// Why, as the note says. One of another version may say what is not known here.
+fn reason(ending: &Ending) -> &'static str {
+    let kinds = EventKind::ALL.into_iter().map(EventKind::as_str);
+    kinds.into_iter().find(|kind| *kind == ending.reason).unwrap_or("account_changed")
 }

@@ -1,54 +1,64 @@
-//! What happened to accounts, once each, as structured log lines.
+//! What happened to accounts, once each: reported to the hub of the sessions, or logged where it is no event.
 //!
-//! Must never carry a password, a hash or a set-up secret. By whom it was done is on the span around it.
+//! Must never carry a password, a hash or a set-up secret. By whom it was done says the origin of the task.
 
 use exeunt::store::Causes;
-use exeunt::{SessionId, UserId};
+use exeunt::{By, Event, EventKind, SessionId, UserId};
 use tracing::{info, warn};
 
 use super::backend::Ending;
-use super::{Account, AccountError};
+use super::{Account, AccountError, Accounts};
 
-pub(super) fn added(account: &Account) {
-    info!(
-        event = "account_added",
-        account = account.id,
-        name = account.name,
-        admin = account.admin,
-        "account added"
-    );
+/// A change of an account that ends its sessions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Changed {
+    pub(super) kind: EventKind,
+    /// What to tell the one who asked, even where the sessions could not be ended yet.
+    pub(super) done: &'static str,
 }
 
-pub(super) fn enabled(account: &Account) {
-    info!(event = "account_enabled", account = account.id, name = account.name, "account enabled");
-}
-
-/// `event` happened to the account, and ended these sessions.
-pub(super) fn ended(account: &Account, sessions: &[SessionId], event: &'static str) {
-    info!(
-        event,
-        account = account.id,
-        name = account.name,
-        sessions_ended = sessions.len(),
-        "account changed"
-    );
-    for session in sessions {
-        info!(event = "session_ended", reason = event, user = %account.user(), %session, "session ended");
+impl Changed {
+    /// Why its sessions end.
+    pub(super) fn reason(self) -> &'static str {
+        self.kind.as_str()
     }
 }
 
-/// `event` happened to the account, and ended so many sessions elsewhere, which logged that themselves.
-pub(super) fn ended_apart(account: &Account, sessions: usize, event: &'static str) {
-    info!(event, account = account.id, name = account.name, sessions_ended = sessions, "account changed");
+impl Accounts {
+    pub(super) fn told(&self, kind: EventKind, account: &Account) {
+        self.events.report(of(kind, account));
+    }
+
+    pub(super) fn told_added(&self, account: &Account) {
+        let event = of(EventKind::AccountAdded, account);
+        self.events.report(if account.admin { event.because("administrator") } else { event });
+    }
+
+    /// The change is durable, and these sessions ended in the same transaction.
+    pub(super) fn told_changed(&self, changed: Changed, account: &Account, sessions: &[SessionId]) {
+        self.told(changed.kind, account);
+        for session in sessions {
+            let event = of(EventKind::SessionEnded, account).session(*session);
+            self.events.report(event.because(changed.reason()));
+        }
+    }
+
+    pub(super) fn told_setup_link(&self) {
+        self.events.report(Event::new(EventKind::SetupLinkMade).by(By::Operator));
+    }
 }
 
-/// `event` happened to the account, and its sessions are still to be ended.
-pub(super) fn sessions_left(account: &Account, event: &'static str, error: &exeunt::Error) {
+fn of(kind: EventKind, account: &Account) -> Event {
+    Event::new(kind).of(&account.user()).named(&account.name)
+}
+
+/// An account changed, and its sessions are still to be ended.
+pub(super) fn sessions_left(account: &Account, changed: Changed, error: &exeunt::Error) {
     warn!(
-        event,
+        event = "sessions_left",
+        reason = changed.reason(),
         account = account.id,
         name = account.name,
-        sessions_left = true,
         error = %Causes(error),
         "account changed; its sessions are still to be ended"
     );
@@ -81,8 +91,4 @@ pub(super) fn rehashed(account: i64, replaced: bool) {
 
 pub(super) fn not_rehashed(account: i64, error: &AccountError) {
     warn!(event = "password_not_rehashed", account, error = %Causes(error), "password not hashed anew");
-}
-
-pub(super) fn setup_link_made() {
-    info!(event = "setup_link_made", "set-up link made; the one before is void");
 }

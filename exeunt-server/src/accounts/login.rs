@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use exeunt::auth::refused_login_of;
 use exeunt::{UserId, Users, UsersError, Verified};
 use serde::Deserialize;
 
@@ -39,9 +40,14 @@ impl Users for Accounts {
         let found = found.map_err(UsersError::new)?;
         let phc = found.as_ref().map(|login| login.password.as_str());
         let checked = self.hasher.check(&given.password, phc).await.map_err(unanswered)?;
-        let Some(login) = found.filter(|login| !login.disabled) else { return Ok(None) };
+        let Some(login) = found else { return Ok(None) };
+        let refused = |reason| {
+            refused_login_of(&UserId::from(login.id), &login.name, reason);
+            Ok(None)
+        };
         match checked {
-            Checked::Wrong => return Ok(None),
+            Checked::Wrong => return refused("password"),
+            _ if login.disabled => return refused("disabled"),
             Checked::Right => {}
             Checked::RightButCheap => self.rehash(&login, &given.password).await,
         }

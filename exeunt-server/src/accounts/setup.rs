@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::backend::NewAccount;
 use super::name::Name;
-use super::{Account, AccountError, Accounts, events};
+use super::{Account, AccountError, Accounts};
 
 /// How long a set-up link can be used.
 pub const SETUP_LINK_LASTS: Duration = Duration::from_secs(15 * 60);
@@ -67,7 +67,7 @@ impl Accounts {
         if !self.backend.put_setup_link(verifier, now.plus(SETUP_LINK_LASTS)).await? {
             return Err(AccountError::NotEmpty);
         }
-        events::setup_link_made();
+        self.told_setup_link();
         Ok(secret)
     }
 
@@ -103,7 +103,7 @@ impl Accounts {
         let password = self.new_hash(password).await?;
         let link = Some(secret.hash());
         let made = self.backend.add(NewAccount { name, password, admin: true, now, link }).await?;
-        made.ok_or(AccountError::SetupInvalid).inspect(events::added)
+        made.ok_or(AccountError::SetupInvalid).inspect(|account| self.told_added(account))
     }
 }
 

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use exeunt::Sessions;
+use exeunt::{By, Origin, Sessions};
 
 use super::{AccountCommand, Cli, SessionCommand, Top, password, show, store};
 use crate::accounts::{AccountError, Hasher};
@@ -155,7 +155,7 @@ async fn do_it(config: &Config, engines: Engines, command: Command) -> Result<Re
     let hasher = Hasher::new().map_err(|error| Failure::caused(Code::Failed, &error))?;
     let accounts = engines.accounts(&sessions, hasher).await?;
     let admin = Admin::new(accounts, sessions, engines.clone(), config.public_url_at(config.listen));
-    let reply = admin.run(command).await;
+    let reply = Origin::default().by(By::Operator).scope(admin.run(command)).await;
     engines.close();
     reply
 }

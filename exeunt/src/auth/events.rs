@@ -1,61 +1,126 @@
-//! What happened, once each, as structured log lines.
+//! What happened, once each: a structured line in the log, and a value for hooks.
 //!
-//! Must never carry a token, a verifier, a password or session data; sessions are named by their public id (R38, R39).
+//! Must never carry a token, a verifier, a password or session data: sessions are named by their public id (R38, R39).
+//! Must never wait for whoever listens: what happened has happened, and a logout is answered all the same.
 
-use std::time::Duration;
+mod hub;
+mod kind;
+mod service;
 
-use tracing::{info, warn};
+use std::net::IpAddr;
+use std::sync::Arc;
 
-use crate::session::{Record, SessionId, UserId};
-use crate::store::{Causes, StoreError};
+pub use self::hub::Events;
+pub use self::kind::EventKind;
+pub(super) use self::service::{clock_jumped, not_touched};
+use crate::session::{Client, SessionId, Timestamp, UserId};
 
-pub(super) fn logged_in(user: &UserId, session: SessionId, ended_by_limit: &[SessionId]) {
-    info!(event = "login", %user, %session, "logged in");
-    ended(user, ended_by_limit, "limit");
+/// Something that happened: what, when, to whom, by whom, why and from where (R38, R51).
+///
+/// Whoever reports says what they know; [`Events::report`] fills in the time and, from the
+/// [`Origin`](super::Origin) of the request, the rest. Has no secret in it, and no text that could forge a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Event {
+    /// When; 1970 until it is reported.
+    pub at: Timestamp,
+    /// What.
+    pub kind: EventKind,
+    /// Whose account, where that is known.
+    pub user: Option<UserId>,
+    /// Which session.
+    pub session: Option<SessionId>,
+    /// The account's name, at most 200 bytes. Never what somebody typed: people type passwords there.
+    pub name: Option<String>,
+    /// Why, as one word for programs, such as `limit`.
+    pub reason: Option<&'static str>,
+    /// Who did it.
+    pub by: Option<By>,
+    /// Where the request came from, as far as proxies that are trusted say.
+    pub address: Option<IpAddr>,
+    /// What sent the request.
+    pub client: Option<Client>,
+    /// The request's id in the log.
+    pub request: Option<Arc<str>>,
 }
 
-pub(super) fn login_refused(reason: &'static str) {
-    info!(event = "login_refused", reason, "login refused");
+/// Who did something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum By {
+    /// The person whose account it is.
+    Owner,
+    /// An administrator, with their name.
+    Admin(UserId, String),
+    /// Whoever may run commands on the machine.
+    Operator,
+    /// Nobody: a timeout, a limit, or what was left of a change.
+    System,
 }
 
-/// A token came that opens no session (any more): late, replayed or guessed. R38 asks for the use after the end.
-pub(super) fn refused(session: SessionId, reason: &'static str) {
-    info!(event = "session_refused", reason, %session, "a token that opens no session");
-}
-
-pub(super) fn replaced(by_login: &Record) {
-    ended(by_login.user(), &[by_login.id()], "login");
-}
-
-pub(super) fn renewed(user: &UserId, session: SessionId) {
-    info!(event = "session_renewed", %user, %session, "session renewed");
-}
-
-pub(super) fn logged_out(record: &Record) {
-    info!(event = "logout", user = %record.user(), session = %record.id(), "logged out");
-}
-
-pub(super) fn ended(user: &UserId, sessions: &[SessionId], reason: &'static str) {
-    for session in sessions {
-        info!(event = "session_ended", reason, %user, %session, "session ended");
+impl By {
+    /// One word for logs and programs: `owner`, `administrator`, `operator` or `system`.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin(..) => "administrator",
+            Self::Operator => "operator",
+            Self::System => "system",
+        }
     }
 }
 
-pub(super) fn purged(sessions: &[SessionId]) {
-    for session in sessions {
-        info!(event = "session_ended", reason = "expired", %session, "session ended");
+impl Event {
+    /// Something of this kind, of which no more is known yet.
+    #[must_use]
+    pub fn new(kind: EventKind) -> Self {
+        Self {
+            at: Timestamp::default(),
+            kind,
+            user: None,
+            session: None,
+            name: None,
+            reason: None,
+            by: None,
+            address: None,
+            client: None,
+            request: None,
+        }
+    }
+
+    /// It is this user's account.
+    #[must_use]
+    pub fn of(self, user: &UserId) -> Self {
+        Self { user: Some(user.clone()), ..self }
+    }
+
+    /// It is this session.
+    #[must_use]
+    pub fn session(self, session: SessionId) -> Self {
+        Self { session: Some(session), ..self }
+    }
+
+    /// The account has this name: of an account that exists, never what somebody typed.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        Self { name: Some(plain(name)), ..self }
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn because(self, reason: &'static str) -> Self {
+        Self { reason: Some(reason), ..self }
+    }
+
+    /// Who did it, whatever the request's origin says.
+    #[must_use]
+    pub fn by(self, by: By) -> Self {
+        Self { by: Some(by), ..self }
     }
 }
 
-pub(super) fn not_touched(session: SessionId, error: &StoreError) {
-    warn!(event = "touch_failed", %session, error = %Causes(error), "session not extended");
-}
-
-pub(super) fn clock_jumped(by: Duration, purging_resumes_in: Duration) {
-    warn!(
-        event = "clock_jumped",
-        by_seconds = by.as_secs(),
-        purging_resumes_in_seconds = purging_resumes_in.as_secs(),
-        "the clock jumped forward: sessions end early; if that is wrong, set it right and restart before purging resumes",
-    );
+/// At most 200 bytes without what could forge a line: control characters, line ends, marks that turn the reading.
+fn plain(text: &str) -> String {
+    Client::new(text).as_str().to_owned()
 }

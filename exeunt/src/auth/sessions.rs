@@ -6,8 +6,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::attempt::{self, Attempt};
+use super::events::{self, Event, Events};
 use super::users::{Users, Verified};
-use super::{Cause, Error, events};
+use super::{Cause, Error};
 use crate::session::{
     Client, Clock, Data, DataError, Lifetime, Login, Record, SessionId, SystemClock, Timestamp,
 };
@@ -41,6 +43,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     lifetime: Lifetime,
     limit: usize,
+    events: Events,
     housekeeping: Arc<Mutex<Housekeeping>>,
 }
 
@@ -86,6 +89,7 @@ impl Sessions {
         Self(Arc::new(Inner {
             store,
             housekeeping: Arc::new(Mutex::new(Housekeeping::starting(&*clock))),
+            events: Events::by(Arc::clone(&clock)),
             clock,
             lifetime: Lifetime::default(),
             limit: MOST_SESSIONS_OF_A_USER,
@@ -102,7 +106,8 @@ impl Sessions {
     #[must_use]
     pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
         let housekeeping = Arc::new(Mutex::new(Housekeeping::starting(&*clock)));
-        Self(Arc::new(Inner { clock, housekeeping, ..Arc::unwrap_or_clone(self.0) }))
+        let events = self.0.events.clone().clock(Arc::clone(&clock));
+        Self(Arc::new(Inner { clock, events, housekeeping, ..Arc::unwrap_or_clone(self.0) }))
     }
 
     /// The same sessions with at most `limit` live ones for each user, at least one (R56).
@@ -125,6 +130,18 @@ impl Sessions {
         self.0.lifetime
     }
 
+    /// What happened: to listen, and to report what the application does to its accounts.
+    #[must_use]
+    pub fn events(&self) -> &Events {
+        &self.0.events
+    }
+
+    /// Tells `hook` of everything that happens from now on (R51). It cannot block or break a request: see
+    /// [`Events::on_event`].
+    pub fn on_event(&self, hook: impl FnMut(&Event) + Send + 'static) {
+        self.0.events.on_event(hook);
+    }
+
     /// Checks credentials and begins a session. `None`: they are wrong, in whatever way.
     ///
     /// The steps, none of which can be left out: verify; create; ask whether what was verified is still current, now
@@ -140,8 +157,9 @@ impl Sessions {
         credentials: U::Credentials,
         options: LoginOptions<'_>,
     ) -> Result<Option<LoggedIn>, Error> {
-        let Some(verified) = users.verify(credentials).await? else {
-            events::login_refused("credentials");
+        let (verified, attempt) = attempt::noting(users.verify(credentials)).await;
+        let Some(verified) = verified? else {
+            self.0.events.login_refused(attempt);
             return Ok(None);
         };
         let LoginOptions { client, remember, replaces } = options;
@@ -152,12 +170,14 @@ impl Sessions {
         let (login, ended) = self.create(verified.user().clone(), client, remember, data).await?;
         match self.after_create(users, &verified, replaces).await {
             Ok(true) => {
-                events::logged_in(verified.user(), login.record.id(), &ended);
+                self.0.events.logged_in(verified.user(), verified.name(), login.record.id(), &ended);
                 Ok(Some(login))
             }
             Ok(false) => {
                 self.0.store.destroy(&login.record.id()).await?;
-                events::login_refused("no_longer_current");
+                let name = verified.name().map(ToOwned::to_owned);
+                let user = Some(verified.user().clone());
+                self.0.events.login_refused(Attempt { user, name, reason: "no_longer_current" });
                 Ok(None)
             }
             Err(error) => {
@@ -200,7 +220,7 @@ impl Sessions {
         if let Some(token) = replaces
             && let Some(ended) = self.end_session_of(token).await?
         {
-            events::replaced(&ended);
+            self.0.events.replaced(&ended);
         }
         Ok(true)
     }
@@ -227,11 +247,11 @@ impl Sessions {
     pub async fn resume(&self, token: &Token, extend: Extend) -> Result<Option<Arc<Record>>, Error> {
         let now = self.now();
         let Some(record) = self.load(token, now).await? else {
-            events::refused(token.id(), "gone");
+            self.0.events.refused(token.id(), "gone");
             return Ok(None);
         };
         if *record.verifier() != token.verifier() {
-            events::refused(token.id(), "secret");
+            self.0.events.refused(token.id(), "secret");
             return Ok(None);
         }
         match extend {
@@ -282,8 +302,8 @@ impl Sessions {
     pub async fn logout(&self, token: &Token) -> Result<bool, Error> {
         let ended = self.end_session_of(token).await?;
         match &ended {
-            Some(record) => events::logged_out(record),
-            None => events::refused(token.id(), "gone"),
+            Some(record) => self.0.events.logged_out(record),
+            None => self.0.events.refused(token.id(), "gone"),
         }
         Ok(ended.is_some())
     }
@@ -305,7 +325,7 @@ impl Sessions {
     pub(crate) async fn logout_of(&self, record: &Record) -> Result<bool, Error> {
         let ended = self.0.store.destroy(&record.id()).await?;
         if ended {
-            events::logged_out(record);
+            self.0.events.logged_out(record);
         }
         Ok(ended)
     }
@@ -320,8 +340,22 @@ impl Sessions {
         user: &UserId,
         except: Option<&SessionId>,
     ) -> Result<Vec<SessionId>, Error> {
+        self.logout_all_because(user, except, "logout_all").await
+    }
+
+    /// As [`Sessions::logout_all`], for another reason: one word for the log, such as `password_changed`.
+    ///
+    /// # Errors
+    ///
+    /// If the store did not answer: some may live on.
+    pub async fn logout_all_because(
+        &self,
+        user: &UserId,
+        except: Option<&SessionId>,
+        reason: &'static str,
+    ) -> Result<Vec<SessionId>, Error> {
         let ended = self.0.store.destroy_all(user, except).await?;
-        events::ended(user, &ended, "logout_all");
+        self.0.events.ended(user, &ended, reason, None);
         Ok(ended)
     }
 
@@ -338,7 +372,7 @@ impl Sessions {
         }
         let ended = self.0.store.destroy(session).await? && found.is_some();
         if ended {
-            events::ended(user, &[*session], "owner");
+            self.0.events.ended_one(user, *session);
         }
         Ok(ended)
     }
@@ -407,7 +441,7 @@ impl Sessions {
         if !self.0.store.renew(&record.id(), record.verifier(), &new, now, expires_at).await? {
             return Ok(None);
         }
-        events::renewed(record.user(), record.id());
+        self.0.events.renewed(record.user(), record.id());
         Ok(Some(LoggedIn { token, record: Arc::new(record.renewed(new, now, expires_at)) }))
     }
 
@@ -432,7 +466,7 @@ impl Sessions {
             return Ok(Purged::default());
         };
         let purged = self.0.store.purge(after.as_ref(), PURGE_STEP, now).await?;
-        events::purged(&purged.ended);
+        self.0.events.purged(&purged.ended);
         self.housekeeping().after = purged.next;
         Ok(purged)
     }

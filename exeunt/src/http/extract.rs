@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::problem;
 use super::visit::{RemoveCookie, Touch, Visit, may_remove, to_the_end};
-use crate::auth::{Error, ErrorKind, LoginOptions, Users};
+use crate::auth::{By, Error, ErrorKind, LoginOptions, Origin, Users};
 use crate::session::{Client, Data, DataError, Record, SessionId, UserId};
 use crate::store::Causes;
 
@@ -264,7 +264,7 @@ impl Session {
     /// If the store did not answer: some may live on, and the cookie stays.
     pub async fn logout_everywhere(self) -> Result<usize, Error> {
         let (visit, user) = (Arc::clone(&self.visit), self.user().clone());
-        let ended = to_the_end(async move { visit.sessions().logout_all(&user, None).await }).await?;
+        let ended = by_owner(async move { visit.sessions().logout_all(&user, None).await }).await?;
         self.visit.ended();
         Ok(ended.len())
     }
@@ -276,7 +276,7 @@ impl Session {
     /// If the store did not answer: some may live on.
     pub async fn logout_others(&self) -> Result<usize, Error> {
         let (visit, user, this) = (Arc::clone(&self.visit), self.user().clone(), self.id());
-        let ended = to_the_end(async move { visit.sessions().logout_all(&user, Some(&this)).await }).await?;
+        let ended = by_owner(async move { visit.sessions().logout_all(&user, Some(&this)).await }).await?;
         Ok(ended.len())
     }
 
@@ -292,8 +292,15 @@ impl Session {
             return self.logout().await.map(|()| true);
         }
         let (visit, user) = (Arc::clone(&self.visit), self.user().clone());
-        to_the_end(async move { visit.sessions().end(&user, &session).await }).await
+        by_owner(async move { visit.sessions().end(&user, &session).await }).await
     }
+}
+
+/// Runs a step to its end, as done by the person whose session the handler has.
+async fn by_owner<T: Send + 'static>(
+    step: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    Origin::current().by(By::Owner).scope(to_the_end(step)).await
 }
 
 /// Why a handler that takes a [`Session`] was not called.

@@ -9,13 +9,17 @@ use std::task::{Context, Poll, ready};
 use axum::body::Body;
 use http::{Request, Response, StatusCode};
 use pin_project_lite::pin_project;
+use tokio::task::futures::TaskLocalFuture;
 use tower::{Layer, Service};
-use tower_http::csrf::{self, Csrf, CsrfLayer, ProtectionError, ResponseForProtectionError};
+use tower_http::csrf::{
+    self, Csrf, CsrfLayer, ProtectionError, ProtectionErrorKind, ResponseForProtectionError,
+};
 
 use super::cookie::{CookieConfig, CookieError};
+use super::origin::origin_of;
 use super::problem;
 use super::visit::{Shared, Visit};
-use crate::auth::Sessions;
+use crate::auth::{Event, EventKind, Events, Origin, Sessions};
 
 /// Gives every request under it a session to ask for, and refuses forged requests with 403.
 ///
@@ -57,8 +61,8 @@ impl SessionLayer {
     pub fn new(sessions: Sessions) -> Self {
         let cookie = CookieConfig::default().build().expect("browsers accept the default cookie");
         Self {
+            cross_site: CsrfLayer::new().with_rejection_response(CrossSite(sessions.events().clone())),
             shared: Arc::new(Shared { sessions, cookie }),
-            cross_site: CsrfLayer::new().with_rejection_response(CrossSite),
         }
     }
 
@@ -109,12 +113,17 @@ fn is_canonical(origin: &str) -> bool {
 }
 
 /// The answer to a request from elsewhere.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct CrossSite;
+#[derive(Clone, Debug)]
+pub(super) struct CrossSite(Events);
 
 impl ResponseForProtectionError<Body> for CrossSite {
     fn response_for_protection_error(&mut self, error: ProtectionError) -> Response<Body> {
-        tracing::warn!(event = "cross_site_refused", reason = %error, "a request from elsewhere was refused");
+        let reason = match error.kind() {
+            ProtectionErrorKind::CrossOriginRequest => "sec_fetch_site",
+            ProtectionErrorKind::CrossOriginRequestFromOldBrowser => "origin",
+            _ => "cross_site",
+        };
+        self.0.report(Event::new(EventKind::CrossSiteRefused).because(reason));
         problem::problem(StatusCode::FORBIDDEN, "Sent from another site")
     }
 }
@@ -149,7 +158,10 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let visit = Arc::new(Visit::new(Arc::clone(&self.shared)));
         request.extensions_mut().insert(Arc::clone(&visit));
-        SessionFuture { inner: self.inner.call(request), visit }
+        let origin = origin_of(&request);
+        // Also around the call: it is there that a request from elsewhere is refused.
+        let inner = origin.clone().within(|| self.inner.call(request));
+        SessionFuture { inner: origin.scope(inner), visit }
     }
 }
 
@@ -157,7 +169,7 @@ pin_project! {
     /// The response of a [`SessionService`].
     pub struct SessionFuture<F: Future> {
         #[pin]
-        inner: csrf::ResponseFuture<F>,
+        inner: TaskLocalFuture<Origin, csrf::ResponseFuture<F>>,
         visit: Arc<Visit>,
     }
 }

@@ -9,7 +9,7 @@ use http::{Extensions, Response};
 use tracing::Instrument as _;
 
 use super::cookie::{Cookie, Presented};
-use crate::auth::{Error, Extend, LoggedIn, Sessions};
+use crate::auth::{Error, Extend, LoggedIn, Origin, Sessions};
 use crate::session::{Record, Token};
 use crate::store::StoreError;
 
@@ -310,7 +310,7 @@ fn names_cookie(vary: &HeaderValue) -> bool {
 pub(super) async fn to_the_end<T: Send + 'static>(
     step: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
-    match tokio::spawn(step.in_current_span()).await {
+    match tokio::spawn(Origin::current().scope(step.in_current_span())).await {
         Ok(result) => result,
         // It panicked, or the runtime is shutting down: nothing is known.
         Err(error) => Err(StoreError::new("session", error).into()),

@@ -1,0 +1,82 @@
+//! Who asked, and from where: what an event says of the request that it happened in.
+//!
+//! Must never be what a decision rests on but a throttle's: it is for the record.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio::task::futures::TaskLocalFuture;
+
+use super::events::By;
+use crate::session::Client;
+
+tokio::task_local! {
+    static ORIGIN: Origin;
+}
+
+/// Who asked for what is being done in this task, and from where.
+///
+/// The session layer says it of each request; what runs in a task of its own takes it along:
+///
+/// ```
+/// use exeunt::Origin;
+///
+/// # async fn handler() {
+/// let step = async { /* goes on although nobody may wait for it */ };
+/// tokio::spawn(Origin::current().scope(step));
+/// # }
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Origin {
+    /// Who, where that is not the owner of the session that a handler has.
+    pub by: Option<By>,
+    /// Where the request came from, as far as proxies that are trusted say.
+    pub address: Option<IpAddr>,
+    /// What sent it.
+    pub client: Option<Client>,
+    /// Its id in the log.
+    pub request: Option<Arc<str>>,
+}
+
+impl Origin {
+    /// The one of this task; of nobody and nowhere outside of any.
+    #[must_use]
+    pub fn current() -> Self {
+        ORIGIN.try_with(Clone::clone).unwrap_or_default()
+    }
+
+    /// The same, done by somebody else.
+    #[must_use]
+    pub fn by(self, by: By) -> Self {
+        Self { by: Some(by), ..self }
+    }
+
+    /// The same, from this address.
+    #[must_use]
+    pub fn at(self, address: IpAddr) -> Self {
+        Self { address: Some(address), ..self }
+    }
+
+    /// The same, sent by this.
+    #[must_use]
+    pub fn client(self, client: Client) -> Self {
+        Self { client: Some(client), ..self }
+    }
+
+    /// The same, under this id in the log.
+    #[must_use]
+    pub fn request(self, id: &str) -> Self {
+        Self { request: Some(id.into()), ..self }
+    }
+
+    /// Runs `future` with this as the origin of all that it does.
+    pub fn scope<F: Future>(self, future: F) -> TaskLocalFuture<Self, F> {
+        ORIGIN.scope(self, future)
+    }
+
+    /// Runs `work` with this as the origin of all that it does.
+    pub fn within<T>(self, work: impl FnOnce() -> T) -> T {
+        ORIGIN.sync_scope(self, work)
+    }
+}
