@@ -5,6 +5,7 @@
 //! where they live in another store, by a note of that transaction that every node works off.
 
 mod backend;
+mod change_password;
 pub mod copy;
 mod endings;
 mod error;
@@ -25,6 +26,7 @@ use exeunt::{EventKind, Events, Sessions, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 use self::backend::{Backend, Change, NewAccount};
+pub use self::change_password::PasswordChanged;
 pub use self::error::{AccountError, AccountsUnusable, RETRY_WHEN_BUSY};
 use self::events::Changed;
 pub use self::login::Credentials;

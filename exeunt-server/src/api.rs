@@ -2,11 +2,14 @@
 //!
 //! Must never redirect, and must never tell why a session is missing.
 
+mod password;
+
 use axum::Json;
 use axum::extract::State;
 use exeunt::{Error, Session};
 use serde::Serialize;
 
+pub(crate) use self::password::change_password;
 use crate::site::AppState;
 
 /// Who is logged in.

@@ -26,7 +26,7 @@ const BODY_WITHIN: Duration = Duration::from_secs(10);
 
 /// Everything that the server answers.
 pub fn router(state: AppState) -> Router {
-    let app = public(&state).fallback_service(private());
+    let app = public(&state).fallback_service(private(&state));
     around(app, &state)
 }
 
@@ -51,9 +51,11 @@ fn public(state: &AppState) -> Router {
 }
 
 /// All the rest, known or unknown: `401`, or the login page for somebody who browses.
-fn private() -> Router {
+fn private(state: &AppState) -> Router {
     let api = Router::new()
         .route("/me", get(api::me))
+        .route("/auth/password", post(api::change_password).with_state(state.clone()))
+        .layer(DefaultBodyLimit::max(LOGIN_BODY))
         .fallback(error::not_found)
         .layer(from_fn(telemetry::note_session))
         .layer(RequireSession::new());

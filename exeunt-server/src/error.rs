@@ -3,14 +3,17 @@
 //! Must never show a cause: what a person can do about it is here, the rest is in the log (R40).
 
 use std::any::Any;
+use std::time::Duration;
 
 use axum::body::HttpBody;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use exeunt::http::{names_html, problem};
+use exeunt::http::{names_html, problem, problem_with};
+use exeunt::store::Causes;
 
+use crate::accounts::{AccountError, RETRY_WHEN_BUSY};
 use crate::html::{Action, Message, Who, page};
 
 const PROBLEM: &str = "application/problem+json";
@@ -82,6 +85,52 @@ pub(crate) fn body_too_slow() -> Response {
 /// A refusal with the one text of its status.
 pub(crate) fn refused(status: StatusCode) -> Response {
     problem(status, title(status))
+}
+
+/// What could not be done to an account, to its owner.
+pub(crate) fn of_account(error: AccountError) -> Response {
+    let explained =
+        |status: StatusCode, title: &str, detail: &str| problem_with(status, title, &[("detail", detail)]);
+    let detail = error.to_string();
+    match error {
+        AccountError::Session(error) => error.into_response(),
+        AccountError::WrongPassword => problem(StatusCode::FORBIDDEN, "Wrong password"),
+        AccountError::BadPassword { .. } | AccountError::BadName { .. } => {
+            explained(StatusCode::UNPROCESSABLE_ENTITY, title(StatusCode::UNPROCESSABLE_ENTITY), &detail)
+        }
+        AccountError::Outdated | AccountError::NameTaken | AccountError::NotEmpty => {
+            explained(StatusCode::CONFLICT, title(StatusCode::CONFLICT), &detail)
+        }
+        AccountError::NoSuchAccount => refused(StatusCode::NOT_FOUND),
+        AccountError::SetupInvalid => explained(StatusCode::FORBIDDEN, title(StatusCode::FORBIDDEN), &detail),
+        AccountError::Busy => {
+            let busy =
+                explained(StatusCode::SERVICE_UNAVAILABLE, title(StatusCode::SERVICE_UNAVAILABLE), &detail);
+            later(busy, RETRY_WHEN_BUSY)
+        }
+        AccountError::SessionsLeft { source, .. } => {
+            tracing::error!(event = "request_failed", error = %Causes(&source), "a change is done but for its sessions");
+            let title = "Done, but its sessions could not be ended yet";
+            later(explained(StatusCode::SERVICE_UNAVAILABLE, title, &detail), RETRY_SOON)
+        }
+        error @ AccountError::Database(_) => {
+            tracing::error!(event = "request_failed", error = %Causes(&error), "a request could not be answered");
+            let unknown = "Whether the change happened is not known: look before you try again.";
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            later(explained(status, title(status), unknown), RETRY_SOON)
+        }
+        error @ AccountError::Hash(_) => {
+            tracing::error!(event = "request_failed", error = %Causes(&error), "a request could not be answered");
+            refused(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
+}
+
+const RETRY_SOON: Duration = Duration::from_secs(1);
+
+fn later(mut response: Response, after: Duration) -> Response {
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs()));
+    response
 }
 
 /// `new` in place of `old`, with what else was said, such as `Allow`, `Retry-After` and cookies.

@@ -5,6 +5,7 @@
 mod attempt;
 mod events;
 mod origin;
+mod reauthenticate;
 mod sessions;
 mod users;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 pub use self::attempt::refused_login_of;
 pub use self::events::{By, Event, EventKind, Events};
 pub use self::origin::Origin;
+pub use self::reauthenticate::RECENT;
 pub use self::sessions::{Extend, LoggedIn, LoginOptions, Sessions};
 pub use self::users::{Users, UsersError, Verified};
 use crate::session::DataError;
@@ -58,6 +60,11 @@ pub enum ErrorKind {
 }
 
 impl Error {
+    /// A session that was to be changed had ended.
+    pub(crate) fn ended() -> Self {
+        Self(Cause::Ended)
+    }
+
     /// What sort of error it is.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

@@ -62,7 +62,7 @@
 //! - [`SessionLayer`] goes around the router, once. It also refuses forged requests from other sites.
 //! - [`Session`] in a handler's arguments is the proof of login, `Option<Session>` lets visitors in, and [`Visitor`]
 //!   logs in and out. [`RequireSession`] guards whole routers.
-//! - [`AuthRouter`] has the routes ready-made: login, logout, a list of one's sessions, ending them.
+//! - [`AuthRouter`] has the routes ready-made: login, login again, logout, a list of one's sessions, ending them.
 //! - [`Users`] is what the application implements. [`Sessions`] is the service behind it all, without HTTP.
 //! - [`store`] has what can keep sessions: `exeunt::open` for one SQLite file, `RedisStore`, `PostgresStore`, and
 //!   [`MemoryStore`] for tests.
@@ -79,8 +79,8 @@ pub mod store;
 pub mod testing;
 
 pub use self::auth::{
-    By, Error, ErrorKind, Event, EventKind, Events, Extend, LoggedIn, LoginOptions, Origin, Sessions, Users,
-    UsersError, Verified,
+    By, Error, ErrorKind, Event, EventKind, Events, Extend, LoggedIn, LoginOptions, Origin, RECENT, Sessions,
+    Users, UsersError, Verified,
 };
 pub use self::http::{AuthRouter, CookieConfig, Logout, RequireSession, Session, SessionLayer, Visitor};
 pub use self::session::{

@@ -15,9 +15,9 @@ use axum::{Extension, Json, Router};
 use exeunt::http::{Polling, SessionRejection};
 use exeunt::store::{Created, Purged, Saved, async_trait};
 use exeunt::{
-    AuthRouter, CookieConfig, Data, Error, Lifetime, ManualClock, MemoryStore, Record, RequireSession,
-    Session, SessionId, SessionLayer, Sessions, Store, StoreError, Timestamp, UserId, Users, UsersError,
-    Verified, Verifier, Visitor,
+    AuthRouter, Clock as _, CookieConfig, Data, Error, Lifetime, ManualClock, MemoryStore, Record,
+    RequireSession, Session, SessionId, SessionLayer, Sessions, Store, StoreError, Timestamp, UserId, Users,
+    UsersError, Verified, Verifier, Visitor,
 };
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
@@ -1058,4 +1058,171 @@ async fn timeouts_and_limits_are_the_applications_to_set() {
     first.login(ALICE).await;
     second.login(ALICE).await;
     assert_eq!((first.get("/me").await.status, second.get("/me").await.status), (401, 200));
+}
+
+const AGAIN: &str = "/api/auth/reauthenticate";
+
+#[tokio::test]
+async fn a_login_again_gives_a_new_token_and_the_old_one_only_logs_out() {
+    // R12
+    let app = App::new();
+    let mut alice = app.logged_in(ALICE).await;
+    let id = alice.session_id().await;
+    app.clock.advance(MINUTE);
+    // Cloned for each request: a 401 takes the cookie along.
+    let old = alice.clone();
+    let again = alice.post_json(AGAIN, ALICE).await;
+    assert_eq!(again.text(), (200, r#"{"user":"alice"}"#));
+    assert_eq!(again.header("cache-control"), Some("no-store"));
+    assert_ne!(alice.cookie, old.cookie);
+    assert_eq!(alice.session_id().await, id, "it is the same session");
+    assert_eq!(old.clone().get("/me").await.status, 401);
+    assert_eq!(old.clone().post_json(AGAIN, ALICE).await.status, 401, "and cannot come back");
+    assert_eq!(old.clone().logout().await.text(), (200, "Logout successful"));
+    assert_eq!(alice.get("/me").await.status, 401);
+}
+
+#[tokio::test]
+async fn a_login_again_with_wrong_or_other_credentials_changes_nothing() {
+    // R32: and tells neither which of them it was.
+    let app = App::new();
+    let mut alice = app.logged_in(ALICE).await;
+    let mut answers = Vec::new();
+    for given in [WRONG, BOB, r#"{"username":"nobody","password":"wrong"}"#] {
+        answers.push(alice.post_json(AGAIN, given).await);
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    assert_eq!((answers[0].status, answers[0].set_cookie()), (403, None));
+    assert!(answers[0].is_problem() && answers[0].header("www-authenticate").is_none());
+    assert_eq!(alice.get("/me").await.text(), (200, "alice"));
+    assert_eq!(
+        app.client().post_json(AGAIN, ALICE).await.status,
+        401,
+        "without a session there is none to renew"
+    );
+    assert_eq!(alice.post_json(AGAIN, "{").await.status, 400);
+}
+
+#[tokio::test]
+async fn a_login_again_moves_the_idle_timeout_and_never_the_absolute_one() {
+    // R14, R15
+    let app = App::new();
+    let mut alice = app.logged_in(ALICE).await;
+    for _ in 0..15 {
+        app.clock.advance(29 * MINUTE);
+        assert_eq!(alice.post_json(AGAIN, ALICE).await.status, 200);
+    }
+    app.clock.advance(29 * MINUTE);
+    assert_eq!(alice.get("/me").await.status, 200, "after 464 minutes");
+    app.clock.advance(16 * MINUTE);
+    assert_eq!(alice.post_json(AGAIN, ALICE).await.status, 401, "after 480 minutes");
+}
+
+#[tokio::test]
+async fn while_store_or_accounts_do_not_answer_nobody_gets_a_new_token() {
+    // R11
+    let app = App::new();
+    let mut alice = app.logged_in(ALICE).await;
+    app.accounts.busy.store(true, Ordering::SeqCst);
+    let busy = alice.post_json(AGAIN, ALICE).await;
+    assert_eq!((busy.status, busy.header("retry-after"), busy.set_cookie()), (503, Some("7"), None));
+    app.accounts.busy.store(false, Ordering::SeqCst);
+    assert_eq!(alice.get("/me").await.status, 200);
+    app.store.set_down(true);
+    let down = alice.post_json(AGAIN, ALICE).await;
+    assert_eq!((down.status, down.set_cookie()), (503, None));
+    app.store.set_down(false);
+    assert_eq!(alice.post_json(AGAIN, ALICE).await.status, 200);
+    // The account was disabled between the password and the new token.
+    app.accounts.disabled_meanwhile.store(true, Ordering::SeqCst);
+    let late = alice.post_json(AGAIN, ALICE).await;
+    assert_eq!((late.status, late.set_cookie()), (401, None));
+    assert_eq!(alice.get("/me").await.status, 401);
+}
+
+#[tokio::test]
+async fn ending_other_sessions_asks_for_the_password_five_minutes_after_it_was_last_given() {
+    // R41, R52
+    let app = App::new();
+    let mut phone = app.logged_in(ALICE).await;
+    let mut laptop = app.logged_in(ALICE).await;
+    let (other, own) = (phone.session_id().await, laptop.session_id().await);
+    app.clock.advance(exeunt::RECENT + Duration::from_micros(1));
+    let ways = [
+        "/api/auth/sessions?others".to_owned(),
+        "/api/auth/sessions".to_owned(),
+        format!("/api/auth/sessions/{other}"),
+    ];
+    for path in &ways {
+        let refused = laptop.ask("DELETE", path).await;
+        assert_eq!((refused.status, refused.set_cookie()), (403, None), "{path}");
+        let body: serde_json::Value = serde_json::from_str(&refused.body).unwrap();
+        assert_eq!(body["type"], exeunt::http::REAUTHENTICATE);
+        assert_eq!(body["title"], "Log in again to do this");
+        assert!(refused.is_problem());
+    }
+    // What may be somebody else's is not told apart, and what is misspelt is neither.
+    assert_eq!(laptop.ask("DELETE", "/api/auth/sessions/AAAAAAAAAAA").await.status, 403);
+    assert_eq!(laptop.ask("DELETE", "/api/auth/sessions/nonsense").await.status, 404);
+    assert_eq!(laptop.ask("DELETE", "/api/auth/sessions?other").await.status, 400);
+    assert_eq!(phone.get("/me").await.status, 200, "nothing ended");
+    assert_eq!(laptop.post_json(AGAIN, WRONG).await.status, 403);
+    assert_eq!(laptop.ask("DELETE", &ways[0]).await.status, 403, "a wrong password helps nobody");
+
+    assert_eq!(laptop.post_json(AGAIN, ALICE).await.status, 200);
+    app.clock.advance(exeunt::RECENT);
+    assert_eq!(laptop.ask("DELETE", &ways[2]).await.status, 204);
+    assert_eq!(laptop.ask("DELETE", &ways[0]).await.text(), (200, r#"{"ended":0}"#));
+    assert_eq!(phone.get("/me").await.status, 401);
+
+    // One's own current session never asks.
+    app.clock.advance(MINUTE);
+    assert_eq!(laptop.ask("DELETE", &format!("/api/auth/sessions/{own}")).await.status, 204);
+    let mut tablet = app.logged_in(ALICE).await;
+    app.clock.advance(MINUTE * 6);
+    assert_eq!(tablet.logout().await.text(), (200, "Logout successful"));
+}
+
+/// As an application would change a password: nothing of it half.
+async fn renew_and(
+    State(accounts): State<Arc<Accounts>>,
+    session: Session,
+    body: String,
+) -> Result<(StatusCode, String), Error> {
+    let renewed = session.renew().await?;
+    match body.as_str() {
+        "send" => Ok((StatusCode::OK, renewed.send().name().to_owned())),
+        "end" => renewed.end().await.map(|()| (StatusCode::OK, String::new())),
+        _ => {
+            drop(renewed);
+            Ok((StatusCode::CONFLICT, format!("{}", accounts.busy.load(Ordering::SeqCst))))
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_new_token_that_is_not_sent_goes_to_nobody() {
+    // R12
+    let app = App::new();
+    let router = Router::new().route("/renew", post(renew_and)).with_state(Arc::clone(&app.accounts));
+    let sessions =
+        Sessions::over(Arc::<Switched>::clone(&app.store)).clock(Arc::<ManualClock>::clone(&app.clock));
+    let router = router.layer(SessionLayer::new(sessions));
+    for (body, status, sent, listed) in
+        [("send", 200, true, 1), ("drop", 409, false, 1), ("end", 200, false, 0)]
+    {
+        let mut alice = app.logged_in(ALICE).await;
+        let old = alice.clone();
+        alice.router = router.clone();
+        let answer = alice.send(Request::post("/renew").body(body.into()).unwrap()).await;
+        assert_eq!((answer.status, answer.set_cookie().is_some()), (status, sent), "{body}");
+        assert_eq!(old.clone().get("/me").await.status, 401, "{body}");
+        alice.router = app.router.clone();
+        assert_eq!(alice.get("/me").await.status, if sent { 200 } else { 401 }, "{body}");
+        let live = app.store.memory.list(&UserId::from(1), app.clock.now()).await.unwrap();
+        assert_eq!(live.len(), listed, "{body}");
+        // The old token still logs out.
+        let body = if listed == 1 { "Logout successful" } else { "" };
+        assert_eq!(old.clone().logout().await.body, body);
+    }
 }

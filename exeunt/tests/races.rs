@@ -12,8 +12,8 @@ use std::time::Duration;
 use exeunt::auth::{Extend, LoggedIn, LoginOptions};
 use exeunt::store::{Announce, Store};
 use exeunt::{
-    Data, ErrorKind, ManualClock, MemoryStore, Near, Record, Sessions, Token, UserId, Users, UsersError,
-    Verified,
+    Data, Error, ErrorKind, ManualClock, MemoryStore, Near, Record, Sessions, Token, UserId, Users,
+    UsersError, Verified,
 };
 use tokio::task::JoinHandle;
 
@@ -28,15 +28,16 @@ struct House {
     points: Arc<Points>,
 }
 
-#[derive(Default)]
 struct OnlyOne {
     password_changed: AtomicBool,
+    points: Arc<Points>,
 }
 
 impl Users for OnlyOne {
     type Credentials = ();
 
     async fn verify(&self, (): ()) -> Result<Option<Verified>, UsersError> {
+        self.points.pass(At::Verify).await;
         Ok(Some(Verified::new(UserId::from(1), 0)))
     }
 
@@ -53,7 +54,8 @@ impl House {
     fn from(clock: ManualClock, store: impl Store, points: Arc<Points>) -> Self {
         let clock = Arc::new(clock);
         let sessions = Sessions::new(store).clock(Arc::clone(&clock) as _);
-        Self { sessions, clock, users: Arc::default(), points }
+        let users = OnlyOne { password_changed: AtomicBool::new(false), points: Arc::clone(&points) };
+        Self { sessions, clock, users: Arc::new(users), points }
     }
 
     fn near(store: impl Announce) -> Self {
@@ -68,6 +70,10 @@ impl House {
     async fn login_in_place_of(&self, replaces: Option<&Token>) -> Option<LoggedIn> {
         let options = LoginOptions { replaces, ..LoginOptions::default() };
         self.sessions.login(&*self.users, (), options).await.expect("the store answers")
+    }
+
+    async fn reauthenticate(&self, record: &Record) -> Result<Option<LoggedIn>, Error> {
+        self.sessions.reauthenticate(&*self.users, (), record).await
     }
 
     async fn resume(&self, token: &Token) -> Option<Arc<Record>> {
@@ -249,6 +255,50 @@ async fn a_renewal_does_not_save_a_session_whose_logout_is_under_way(house: Arc<
     house.assert_dead(&[&login.token, &renewed.token]).await;
 }
 
+async fn a_session_that_ends_while_its_password_is_checked_gets_no_new_token(house: Arc<House>) {
+    // R05, R12
+    for point in [At::Verify, At::Renew(Before)] {
+        let login = house.login().await;
+        let pause = house.points.pause(point);
+        let record = Arc::clone(&login.record);
+        let again = house.start(|house| async move { house.reauthenticate(&record).await });
+        pause.reached().await;
+        assert!(house.logout(&login.token).await);
+        pause.go_on();
+        assert_eq!(again.await.unwrap().unwrap_err().kind(), ErrorKind::Ended, "{point:?}");
+        house.assert_dead(&[&login.token]).await;
+    }
+}
+
+async fn a_login_again_under_an_old_password_gives_no_token_and_ends_the_session(house: Arc<House>) {
+    // R18: the password changes after it was checked, and whoever changed it has not ended the sessions yet.
+    let login = house.login().await;
+    let pause = house.points.pause(At::Renew(After));
+    let record = Arc::clone(&login.record);
+    let again = house.start(|house| async move { house.reauthenticate(&record).await });
+    pause.reached().await;
+    house.users.password_changed.store(true, Ordering::SeqCst);
+    pause.go_on();
+    assert_eq!(again.await.unwrap().unwrap_err().kind(), ErrorKind::Ended);
+    house.assert_dead(&[&login.token]).await;
+}
+
+async fn of_two_logins_again_at_once_one_gives_a_token(house: Arc<House>) {
+    // R12
+    let login = house.login().await;
+    let pause = house.points.pause(At::Renew(Before));
+    let record = Arc::clone(&login.record);
+    let first = house.start(|house| async move { house.reauthenticate(&record).await });
+    pause.reached().await;
+    let second = house.reauthenticate(&login.record).await.unwrap().expect("the password is right");
+    pause.go_on();
+    assert_eq!(first.await.unwrap().unwrap_err().kind(), ErrorKind::Ended);
+    assert!(house.resume(&login.token).await.is_none());
+    assert!(house.resume(&second.token).await.is_some());
+    assert!(house.logout(&second.token).await);
+    house.assert_dead(&[&login.token, &second.token]).await;
+}
+
 async fn of_two_logouts_one_says_that_it_ended_the_session(house: Arc<House>) {
     // R08
     let login = house.login().await;
@@ -369,6 +419,9 @@ macro_rules! races {
                 a_renewal_that_logout_overtakes_gives_no_token
                 a_logout_under_the_old_secret_ends_the_renewed_session
                 a_renewal_does_not_save_a_session_whose_logout_is_under_way
+                a_session_that_ends_while_its_password_is_checked_gets_no_new_token
+                a_login_again_under_an_old_password_gives_no_token_and_ends_the_session
+                of_two_logins_again_at_once_one_gives_a_token
                 of_two_logouts_one_says_that_it_ended_the_session
                 ending_a_session_by_its_name_after_logout_is_no_second_end
                 a_login_under_an_old_password_does_not_slip_through

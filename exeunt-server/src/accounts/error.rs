@@ -33,6 +33,15 @@ pub enum AccountError {
         /// Why, in words for the person who chose it.
         reason: &'static str,
     },
+    /// The current password was asked for, and what was given is another. Nothing was done.
+    #[error("this is not the current password")]
+    WrongPassword,
+    /// Somebody else changed the account after its password was checked. Nothing was done.
+    #[error("the account was changed by somebody else meanwhile")]
+    Outdated,
+    /// The session that asked ended meanwhile, or its store or the accounts did not answer. Nothing was done.
+    #[error(transparent)]
+    Session(#[from] exeunt::Error),
     /// The set-up link was used, replaced, is too old, or never was one.
     #[error("the set-up link is not valid (any more)")]
     SetupInvalid,

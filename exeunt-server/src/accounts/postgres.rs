@@ -2,6 +2,8 @@
 //!
 //! Must never take two statements for one step, nor find an account by anything but its number or folded name.
 
+mod change_password;
+
 use exeunt::store::async_trait;
 use exeunt::store::postgres::{ConnectError, Database, DatabaseError, Row, ToSql, Type};
 use exeunt::{SessionId, Timestamp, UserId};

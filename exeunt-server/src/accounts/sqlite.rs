@@ -2,6 +2,8 @@
 //!
 //! Must never find an account by anything but its number or folded name.
 
+mod change_password;
+
 use exeunt::store::async_trait;
 use exeunt::store::sqlite::rusqlite::{self, Connection, OptionalExtension as _, Row, params};
 use exeunt::store::sqlite::{Database, DatabaseError, OpenError, Tx, destroy_all_in};

@@ -273,7 +273,11 @@ impl From<AccountError> for Failure {
             AccountError::NoSuchAccount => Code::NotFound,
             AccountError::BadName { .. } | AccountError::BadPassword { .. } => Code::Usage,
             AccountError::Busy | AccountError::Database(_) | AccountError::SessionsLeft { .. } => Code::Store,
-            AccountError::SetupInvalid | AccountError::Hash(_) => Code::Failed,
+            AccountError::Session(error) => code_of(error),
+            AccountError::SetupInvalid
+            | AccountError::Hash(_)
+            | AccountError::WrongPassword
+            | AccountError::Outdated => Code::Failed,
         };
         Self::caused(code, &error)
     }
@@ -287,10 +291,13 @@ impl From<EngineError> for Failure {
 
 impl From<exeunt::Error> for Failure {
     fn from(error: exeunt::Error) -> Self {
-        let code = match error.kind() {
-            exeunt::ErrorKind::Store | exeunt::ErrorKind::Users => Code::Store,
-            _ => Code::Failed,
-        };
-        Self::caused(code, &error)
+        Self::caused(code_of(&error), &error)
+    }
+}
+
+fn code_of(error: &exeunt::Error) -> Code {
+    match error.kind() {
+        exeunt::ErrorKind::Store | exeunt::ErrorKind::Users => Code::Store,
+        _ => Code::Failed,
     }
 }

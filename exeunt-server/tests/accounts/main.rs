@@ -2,6 +2,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic, what it calls too")]
 
 mod apart;
+mod change_password;
 #[path = "../common/mod.rs"]
 mod common;
 mod everywhere;
+#[expect(dead_code, reason = "the library's tests stop at more points")]
+#[path = "../../../exeunt/tests/common/pausing.rs"]
+mod pausing;

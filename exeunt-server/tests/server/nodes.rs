@@ -11,9 +11,11 @@ use http::Request;
 use tokio::runtime::Runtime;
 
 use crate::common::{Kept, postgres, redis};
-use crate::support::{PASSWORD, Place, Server};
+use crate::support::{Answer, PASSWORD, Place, Server};
 
 const TIMES: usize = 1_000;
+/// Each costs a password hash.
+const WHILE_CHECKED: usize = 20;
 const BY_THE_PROGRAM: usize = 40;
 const CHEAP: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
 
@@ -143,6 +145,53 @@ fn a_session_that_an_administrator_ends_is_over_on_every_node(kept: Kept) {
     }
 }
 
+fn again(server: &Server, token: &str) -> Answer {
+    let headers = [("Cookie", token), ("Content-Type", "application/json")];
+    let body = format!(r#"{{"username":"alice","password":"{PASSWORD}"}}"#);
+    server.send("POST", "/api/auth/reauthenticate", &headers, &body)
+}
+
+fn a_logout_on_one_node_while_the_password_is_checked_on_the_other_holds(kept: Kept) {
+    // R05, R12
+    let nodes = Nodes::on(kept);
+    for round in 0..WHILE_CHECKED {
+        let token = nodes.session();
+        let (again, logout) = std::thread::scope(|scope| {
+            let again = scope.spawn(|| again(&nodes.a, &token));
+            let logout = scope.spawn(|| nodes.b.call("DELETE", "/api/auth/logout", &token));
+            (again.join().unwrap(), logout.join().unwrap())
+        });
+        assert_eq!((logout.status, logout.body.as_str()), (200, "Logout successful"), "round {round}");
+        if again.status == 200 {
+            // It was renewed first, and the old token logged out what it had become.
+            nodes.refused_on_b(&again.token(), round);
+        } else {
+            assert!(again.is_401() && !sets_a_token(&again), "round {round}: {again:?}");
+        }
+        nodes.refused_on_b(&token, round);
+    }
+}
+
+fn sets_a_token(answer: &Answer) -> bool {
+    answer.header("set-cookie").is_some() && !answer.removes_cookie()
+}
+
+fn a_password_changed_by_its_owner_holds_on_every_node(kept: Kept) {
+    // R12, R18
+    let nodes = Nodes::on(kept);
+    let (this, other) = (nodes.session(), nodes.session());
+    let headers = [("Cookie", this.as_str()), ("Content-Type", "application/json")];
+    let body = format!(r#"{{"current":"{PASSWORD}","new":"another horse battery staple"}}"#);
+    let changed = nodes.a.send("POST", "/api/auth/password", &headers, &body);
+    assert_eq!((changed.status, changed.body.as_str()), (200, r#"{"ended":1}"#));
+    nodes.refused_on_b(&this, 0);
+    nodes.refused_on_b(&other, 0);
+    assert_eq!(nodes.b.me(&changed.token()), 200);
+    assert_eq!(nodes.b.try_login("alice", PASSWORD).status, 401);
+    assert_eq!(nodes.b.call("DELETE", "/api/auth/sessions", &changed.token()).status, 200);
+    assert_eq!(nodes.a.me(&changed.token()), 401);
+}
+
 macro_rules! on_shared_engines {
     ($($test:ident),* $(,)?) => {
         mod postgres {
@@ -160,6 +209,8 @@ on_shared_engines!(
     a_changed_password_holds_on_every_node,
     a_disabled_account_is_out_on_every_node,
     a_session_that_an_administrator_ends_is_over_on_every_node,
+    a_logout_on_one_node_while_the_password_is_checked_on_the_other_holds,
+    a_password_changed_by_its_owner_holds_on_every_node,
 );
 
 #[test]

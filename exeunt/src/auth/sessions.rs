@@ -13,7 +13,7 @@ use super::{Cause, Error};
 use crate::session::{
     Client, Clock, Data, DataError, Lifetime, Login, Record, SessionId, SystemClock, Timestamp,
 };
-use crate::session::{Token, UserId, Verifier};
+use crate::session::{Token, UserId};
 use crate::store::{Causes, Created, Purged, Saved, Store};
 
 const MOST_SESSIONS_OF_A_USER: usize = 100;
@@ -35,11 +35,11 @@ const NO_PURGE_AFTER_JUMP: Duration = Duration::from_secs(10 * 60);
 /// # let _ = sessions;
 /// ```
 #[derive(Clone, Debug)]
-pub struct Sessions(Arc<Inner>);
+pub struct Sessions(pub(super) Arc<Inner>);
 
 #[derive(Clone, Debug)]
-struct Inner {
-    store: Arc<dyn Store>,
+pub(super) struct Inner {
+    pub(super) store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     lifetime: Lifetime,
     limit: usize,
@@ -425,26 +425,6 @@ impl Sessions {
         Err(Cause::Conflict.into())
     }
 
-    /// Gives a session a new token after its owner proved again who they are (R12).
-    ///
-    /// The old token is dead at once, for everything but logging out. `None`: the session ended or was renewed
-    /// meanwhile; there is no new token then.
-    ///
-    /// # Errors
-    ///
-    /// If the store did not answer.
-    pub async fn renew(&self, record: &Record) -> Result<Option<LoggedIn>, Error> {
-        let now = self.now();
-        let token = Token::generate(record.id());
-        let new: Verifier = token.verifier();
-        let expires_at = self.0.lifetime.expires_at(now, record.ends_at(), record.remembered());
-        if !self.0.store.renew(&record.id(), record.verifier(), &new, now, expires_at).await? {
-            return Ok(None);
-        }
-        self.0.events.renewed(record.user(), record.id());
-        Ok(Some(LoggedIn { token, record: Arc::new(record.renewed(new, now, expires_at)) }))
-    }
-
     /// Asks the store for a sign of life.
     ///
     /// # Errors
@@ -538,7 +518,7 @@ mod tests {
 
     use super::*;
     use crate::auth::{ErrorKind, UsersError};
-    use crate::session::ManualClock;
+    use crate::session::{ManualClock, Verifier};
     use crate::store::{MemoryStore, StoreError, async_trait};
 
     const MINUTE: Duration = Duration::from_secs(60);

@@ -166,8 +166,12 @@ pub struct Session {
 }
 
 impl Session {
-    fn new(visit: &Arc<Visit>, record: Arc<Record>) -> Self {
+    pub(super) fn new(visit: &Arc<Visit>, record: Arc<Record>) -> Self {
         Self { visit: Arc::clone(visit), record, data: OnceLock::new(), name: OnceLock::new() }
+    }
+
+    pub(super) fn visit(&self) -> &Arc<Visit> {
+        &self.visit
     }
 
     /// Its public name.

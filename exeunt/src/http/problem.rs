@@ -23,8 +23,24 @@ use crate::store::Causes;
 /// ```
 #[must_use]
 pub fn problem(status: StatusCode, title: &str) -> Response {
-    let body = serde_json::json!({ "title": title, "status": status.as_u16() }).to_string();
-    let mut response = Response::new(Body::from(body));
+    problem_with(status, title, &[])
+}
+
+/// As [`problem`], with further members such as `type` and `detail` (RFC 9457, section 3).
+///
+/// ```
+/// use axum::http::StatusCode;
+/// use exeunt::http::problem_with;
+///
+/// let answer = problem_with(StatusCode::CONFLICT, "Sold out", &[("type", "https://shop.example/sold-out")]);
+/// assert_eq!(answer.status(), StatusCode::CONFLICT);
+/// ```
+#[must_use]
+pub fn problem_with(status: StatusCode, title: &str, further: &[(&str, &str)]) -> Response {
+    let mut members = serde_json::Map::new();
+    members.extend(further.iter().map(|&(name, value)| (name.to_owned(), value.into())));
+    members.extend([("title".to_owned(), title.into()), ("status".to_owned(), status.as_u16().into())]);
+    let mut response = Response::new(Body::from(serde_json::Value::Object(members).to_string()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -33,6 +49,31 @@ pub fn problem(status: StatusCode, title: &str) -> Response {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Session realm=\"exeunt\""));
     }
     response
+}
+
+/// The `type` of the problem that [`reauthenticate_first`] answers with.
+pub const REAUTHENTICATE: &str = "urn:exeunt:reauthenticate";
+
+/// The 403 to somebody who is logged in, but has not proved lately who they are (R41, R52).
+///
+/// Its `type` is [`REAUTHENTICATE`], so that a program knows to ask for the password, send it to
+/// `POST /reauthenticate`, and try again.
+///
+/// ```
+/// use axum::response::{IntoResponse as _, Response};
+/// use exeunt::{RECENT, Session, http::reauthenticate_first};
+///
+/// async fn delete_everything(session: Session) -> Response {
+///     if !session.is_recent(RECENT) {
+///         return reauthenticate_first();
+///     }
+///     "gone".into_response()
+/// }
+/// # let _: axum::Router = axum::Router::new().route("/", axum::routing::delete(delete_everything));
+/// ```
+#[must_use]
+pub fn reauthenticate_first() -> Response {
+    problem_with(StatusCode::FORBIDDEN, "Log in again to do this", &[("type", REAUTHENTICATE)])
 }
 
 /// The 401 of everything that needs a session.

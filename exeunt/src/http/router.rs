@@ -18,9 +18,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::extract::{Logout, Session, Visitor};
-use super::problem::problem;
+use super::problem::{problem, reauthenticate_first};
 use super::visit::{is_navigation, names_html, to_the_end};
-use crate::auth::{Error, Users};
+use crate::auth::{Error, RECENT, Users};
 use crate::session::{Record, SessionId};
 
 const LONGEST_LOGIN: usize = 16 * 1024;
@@ -31,11 +31,15 @@ const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 /// | route | what it does |
 /// | --- | --- |
 /// | `POST /login` | JSON credentials, plus `"remember": true`; 200 `{"user":"…"}` and the cookie, or 401 |
+/// | `POST /reauthenticate` | the caller's credentials once more: 200 `{"user":"…"}` and a new cookie, the old one is dead; 403 if they are wrong |
 /// | `DELETE /logout`, `POST /logout` | the logout contract, see [`Logout`] |
 /// | `GET /sessions` | the caller's sessions: `id`, `created_at`, `seen_at`, `expires_at`, `client`, `remembered`, `current` |
 /// | `DELETE /sessions/{id}` | ends one of them: 204, or 404 for what is not the caller's |
 /// | `DELETE /sessions?others` | ends all but the current one: 200 `{"ended": n}` |
 /// | `DELETE /sessions` | ends all of them: 200 `{"ended": n}` |
+///
+/// Ending any session but one's current one asks for a login, or a login again, at most [`RECENT`] ago: 403 with
+/// [`REAUTHENTICATE`](super::REAUTHENTICATE) otherwise (R52). Ending the current one, and logging out, ask for nothing.
 ///
 /// Other methods get 405 with `Allow`, a login that is not small valid JSON gets 415, 400 or 413. Every error is
 /// problem+json. Needs a `SessionLayer` around it.
@@ -102,6 +106,7 @@ where
     {
         Router::new()
             .route("/login", post(login::<U>).layer(DefaultBodyLimit::max(LONGEST_LOGIN)))
+            .route("/reauthenticate", post(reauthenticate::<U>).layer(DefaultBodyLimit::max(LONGEST_LOGIN)))
             .route("/logout", delete(logout::<U>).post(logout::<U>))
             .route("/sessions", get(list).delete(end_many))
             .route("/sessions/{id}", delete(end_one))
@@ -131,6 +136,26 @@ where
     match login.await.map_err(Error::into_response)? {
         Some(user) => Ok(user.into_response()),
         None => Err(problem(StatusCode::UNAUTHORIZED, "Wrong credentials")),
+    }
+}
+
+async fn reauthenticate<U: Users>(
+    State(router): State<Arc<AuthRouter<U>>>,
+    session: Session,
+    request: Request,
+) -> Result<Response, Response>
+where
+    U::Credentials: DeserializeOwned + 'static,
+{
+    let (credentials, _) = read_login::<U::Credentials>(request).await?;
+    let again = to_the_end(async move {
+        let session = session.reauthenticate(&*router.users, credentials).await?;
+        Ok(session.map(|session| Json(json!({ "user": session.name() }))))
+    });
+    match again.await.map_err(Error::into_response)? {
+        Some(user) => Ok(user.into_response()),
+        // Not 401: there is a session, and it goes on.
+        None => Err(problem(StatusCode::FORBIDDEN, "Wrong credentials")),
     }
 }
 
@@ -228,11 +253,18 @@ async fn list(session: Session) -> Result<Json<Vec<Listed>>, Error> {
 }
 
 async fn end_many(session: Session, RawQuery(query): RawQuery) -> Result<Response, Error> {
-    let ended = match query.as_deref() {
-        None | Some("") => session.logout_everywhere().await?,
-        Some("others" | "others=") => session.logout_others().await?,
+    let others = match query.as_deref() {
+        None | Some("") => false,
+        Some("others" | "others=") => true,
         // A misspelt `others` must not end everything.
         Some(_) => return Ok(problem(StatusCode::BAD_REQUEST, "The query is `others` or nothing")),
+    };
+    if !session.is_recent(RECENT) {
+        return Ok(reauthenticate_first());
+    }
+    let ended = match others {
+        true => session.logout_others().await?,
+        false => session.logout_everywhere().await?,
     };
     Ok(Json(json!({ "ended": ended })).into_response())
 }
@@ -240,6 +272,8 @@ async fn end_many(session: Session, RawQuery(query): RawQuery) -> Result<Respons
 async fn end_one(session: Session, id: Result<Path<String>, PathRejection>) -> Result<Response, Error> {
     // What is not even text is nobody's session either.
     let ended = match id.ok().and_then(|Path(id)| id.parse().ok()) {
+        // Before it is looked up: whose it is, is nobody's to learn without a password.
+        Some(id) if id != session.id() && !session.is_recent(RECENT) => return Ok(reauthenticate_first()),
         Some(id) => session.end(id).await?,
         None => false,
     };

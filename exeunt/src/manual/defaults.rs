@@ -6,6 +6,7 @@
 //! | remembered: 30 days, idle and absolute at once | whoever asks to be remembered wants to come back after a pause; 400 days is the most that browsers keep | [`Lifetime::remember_for`](crate::Lifetime::remember_for) |
 //! | seen again is noted once in a 60th of the idle timeout | half a minute of error for one write in 30 s instead of one a request | follows the idle timeout |
 //! | at most 100 sessions for each user; the longest unseen ends | nobody has 100 browsers, and a stolen password should not fill the store | [`Sessions::limit`](crate::Sessions::limit) |
+//! | a login counts as recent for 5 minutes | long enough to tidy up one's sessions, too short for whoever finds the browser open (OWASP ASVS 7.5) | [`Session::is_recent`](crate::Session::is_recent) in a route of your own |
 //! | cookie `__Host-session` | browsers then insist on Secure, Path=/ and no Domain: no subdomain can set it | [`CookieConfig::name`](crate::CookieConfig::name) |
 //! | Secure | a cookie that travels in the clear is anybody's | [`CookieConfig::secure`](crate::CookieConfig::secure), to try things out |
 //! | HttpOnly | scripts need no token | nothing |

@@ -13,6 +13,8 @@
 //! | A subdomain plants or overwrites the cookie | The prefix `__Host-`. Two cookies of our name make a visitor. |
 //! | A proxy keeps a private page | `Cache-Control: no-store` and `Vary: Cookie` wherever a session was asked for. |
 //! | An unattended browser | Idle timeout 30 minutes, absolute timeout 8 hours; a page that polls can say so ([`Polling`](crate::http::Polling)). |
+//! | Somebody finds the browser open and locks its owner out everywhere else | Ending other sessions asks for the password where it was last given more than 5 minutes ago, a change of password always; the routes of [`AuthRouter`](crate::AuthRouter), and [`Session::is_recent`](crate::Session::is_recent) for yours. |
+//! | A copied cookie is used beside its owner | Logging in again and changing the password give the session a new token; the copy is dead at once. |
 //! | Guessing who has an account | [`Users::verify`](crate::Users::verify) has one answer to every kind of wrong; the application has to take equally long over each. |
 //! | A login that was being checked while the password changed | [`Users::is_current`](crate::Users::is_current) is asked after the session was stored and before its token leaves. |
 //! | The login page sends people to another site | [`local_path`](crate::http::local_path) lets only paths on this server through. |

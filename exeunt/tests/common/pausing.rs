@@ -17,6 +17,8 @@ pub(crate) enum At {
     Touch(Side),
     Destroy(Side),
     DestroyAll(Side),
+    /// Not the store's: while the accounts check a password.
+    Verify,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,7 +59,7 @@ impl Points {
         pause
     }
 
-    async fn pass(&self, at: At) {
+    pub(crate) async fn pass(&self, at: At) {
         let pause = self.0.lock().expect("no test panics in here").remove(&at);
         if let Some(Pause { reached, go_on }) = pause {
             reached.notify_one();
