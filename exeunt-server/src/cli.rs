@@ -2,6 +2,7 @@
 //!
 //! Must never take a password as an argument, where other users of the machine could read it, nor print one.
 
+mod events;
 mod password;
 mod run;
 mod show;
@@ -92,6 +93,19 @@ Examples:
         output: Output,
         #[command(subcommand)]
         command: StoreCommand,
+    },
+    /// Shows what happened to accounts and sessions, oldest first: who, why, by whom, from where.
+    #[command(after_help = "\
+They are kept where accounts are, for as long as keep_events_for says. With --json, each line is an object.
+
+Examples:
+  exeunt events --account alice --since 2h
+  exeunt events --follow --json | jq 'select(.event == \"login_refused\")'")]
+    Events {
+        #[command(flatten)]
+        output: Output,
+        #[command(flatten)]
+        command: events::EventsCommand,
     },
     /// Looks the store over: integrity, permissions, settings, versions, counts.
     #[command(after_help = "\
@@ -294,6 +308,7 @@ mod tests {
             "store backup b.db",
             "store accept-loss",
             "store copy a.db b.db --only sessions --final",
+            "events --follow",
             "check",
         ] {
             let flags = " --store s --accounts a --config c";

@@ -27,6 +27,10 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// RFC 6265bis, section 5.5.
 const LONGEST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
+/// Less would be no audit.
+const SHORTEST_KEPT: Duration = Duration::from_secs(60 * 60);
+const LONGEST_KEPT: Duration = Duration::from_secs(3_650 * 24 * 60 * 60);
+
 /// How the server is to run, each option decided. [`Options`] says what each means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is documented at the field of the same name in `Options`")]
@@ -42,6 +46,7 @@ pub struct Config {
     pub absolute_timeout: Duration,
     pub remember_for: Duration,
     pub sessions_per_account: usize,
+    pub keep_events_for: Duration,
     pub logout_failure_status: u16,
     /// `None`: `__Host-session`, or `session` where the public URL is plain http. [`Config::cookie_name`] decides.
     pub cookie_name: Option<String>,
@@ -133,6 +138,7 @@ impl Config {
             absolute_timeout: options.absolute_timeout?,
             remember_for: options.remember_for?,
             sessions_per_account: options.sessions_per_account?,
+            keep_events_for: options.keep_events_for?,
             logout_failure_status: options.logout_failure_status?,
             cookie_name: options.cookie_name,
             cookie_domain: options.cookie_domain,
@@ -156,6 +162,9 @@ impl Config {
         }
         if self.idle_timeout > self.absolute_timeout {
             return Err(refused(format_args!("idle_timeout must not be longer than absolute_timeout")));
+        }
+        if !(SHORTEST_KEPT..=LONGEST_KEPT).contains(&self.keep_events_for) {
+            return Err(refused(format_args!("keep_events_for must be between 1h and 3650days")));
         }
         if self.sessions_per_account == 0 {
             return Err(refused(format_args!("sessions_per_account must be at least 1")));

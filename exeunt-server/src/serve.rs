@@ -68,6 +68,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let store = engines.store(config.near_cache_bytes).await?;
     let sessions = Sessions::over(store).lifetime(config.lifetime()).limit(config.sessions_per_account);
     let accounts = engines.accounts(&sessions, Hasher::new()?).await?;
+    let audit = accounts.audit().keep_for(&accounts, config.keep_events_for);
     // Before anybody can come in with a session that a change of an account was to end.
     accounts
         .work_off(&sessions)
@@ -98,6 +99,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         let _ = tokio::time::timeout(DRAIN_WITHIN, commands).await;
     }
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    audit.stop().await;
     // It waits for the disk.
     tokio::task::spawn_blocking(move || engines.close()).await?;
     tracing::info!(event = "stopped", "the store is closed");

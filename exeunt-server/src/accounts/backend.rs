@@ -8,6 +8,7 @@ use std::fmt;
 use exeunt::store::async_trait;
 use exeunt::{SessionId, Timestamp, UserId};
 
+use super::audit::EventTable;
 use super::change_password::ChangePassword;
 use super::name::Name;
 use super::{Account, AccountError};
@@ -56,7 +57,7 @@ pub(super) const ENDINGS: i64 = 1_000;
 
 /// The database that keeps accounts. `folded`: a name, as [`Name::folded`] writes it.
 #[async_trait]
-pub(super) trait Backend: ChangePassword + fmt::Debug + Send + Sync + 'static {
+pub(super) trait Backend: ChangePassword + EventTable + fmt::Debug + Send + Sync + 'static {
     /// `None`: the name is taken, or the link does not make accounts (any more).
     async fn add(&self, new: NewAccount) -> Result<Option<Account>, AccountError>;
 

@@ -8,7 +8,7 @@ use exeunt::store::Causes;
 use exeunt::{Record, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::accounts::{Account, AccountError, rfc3339};
+use crate::accounts::{Account, AccountError, EventLine, rfc3339};
 use crate::engines::EngineError;
 
 /// What an operator asks for.
@@ -16,16 +16,44 @@ use crate::engines::EngineError;
 #[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
 #[expect(missing_docs, reason = "each is documented at the command line, in `cli`")]
 pub enum Command {
-    AccountAdd { name: String, password: NewPassword, admin: bool },
+    AccountAdd {
+        name: String,
+        password: NewPassword,
+        admin: bool,
+    },
     AccountList,
-    AccountDisable { name: String },
-    AccountEnable { name: String },
-    AccountPassword { name: String, password: NewPassword },
-    AccountRemove { name: String },
+    AccountDisable {
+        name: String,
+    },
+    AccountEnable {
+        name: String,
+    },
+    AccountPassword {
+        name: String,
+        password: NewPassword,
+    },
+    AccountRemove {
+        name: String,
+    },
     SetupLink,
-    SessionList { account: Option<String>, after: Option<SessionId>, limit: usize },
-    SessionEnd { session: SessionId },
-    SessionEndAll { account: Option<String> },
+    SessionList {
+        account: Option<String>,
+        after: Option<SessionId>,
+        limit: usize,
+    },
+    SessionEnd {
+        session: SessionId,
+    },
+    SessionEndAll {
+        account: Option<String>,
+    },
+    Events {
+        account: Option<String>,
+        since: Option<Timestamp>,
+        after: Option<i64>,
+        before: Option<i64>,
+        limit: usize,
+    },
     Check,
 }
 
@@ -44,6 +72,7 @@ impl Command {
             Self::SessionList { .. } => "session list",
             Self::SessionEnd { .. } => "session end",
             Self::SessionEndAll { .. } => "session end-all",
+            Self::Events { .. } => "events",
             Self::Check => "check",
         }
     }
@@ -107,6 +136,11 @@ pub enum Reply {
     Ended {
         /// How many.
         sessions_ended: usize,
+    },
+    /// What happened.
+    Events {
+        /// Newest first; oldest first where it goes on after one.
+        events: Vec<EventLine>,
     },
     /// The state of the store.
     Check {

@@ -24,6 +24,7 @@ pub(super) fn text(reply: &Reply) -> String {
             text
         }
         Reply::Ended { sessions_ended } => format!("done: {}\n", ended(*sessions_ended)),
+        Reply::Events { events } => events.iter().map(|event| format!("{event}\n")).collect(),
         Reply::Check { check } => checked(check),
     }
 }

@@ -5,6 +5,7 @@ mod attack;
 #[path = "../common/mod.rs"]
 mod common;
 mod crash;
+mod events;
 mod faults;
 mod linearizable;
 mod main_job;

@@ -60,6 +60,11 @@ impl Place {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
+    /// Begins the log anew, while no server writes it.
+    pub(crate) fn forget_log(&self) {
+        fs::remove_file(self.dir.path().join("log")).unwrap();
+    }
+
     /// Another SQLite connection to the sessions' file, which nobody who runs a server should open.
     pub(crate) fn connection(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(&self.places.store).unwrap()
