@@ -3,7 +3,7 @@
 //! Must never carry a password, a hash or a set-up secret. By whom it was done says the origin of the task.
 
 use exeunt::store::Causes;
-use exeunt::{By, Event, EventKind, SessionId, UserId};
+use exeunt::{By, Event, EventKind, Session, SessionId, UserId};
 use tracing::{info, warn};
 
 use super::backend::Ending;
@@ -27,6 +27,12 @@ impl Changed {
 impl Accounts {
     pub(super) fn told(&self, kind: EventKind, account: &Account) {
         self.events.report(of(kind, account));
+    }
+
+    /// A password is not changed, since the current one is wrong.
+    pub(super) fn told_wrong_password(&self, session: &Session) {
+        let event = Event::new(EventKind::LoginRefused).of(session.user()).session(session.id());
+        self.events.report(event.named(session.name()).because("current_password"));
     }
 
     pub(super) fn told_added(&self, account: &Account) {

@@ -7,6 +7,7 @@ mod common;
 mod crash;
 mod events;
 mod faults;
+mod kept;
 mod linearizable;
 mod main_job;
 mod moved;
