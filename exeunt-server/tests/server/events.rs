@@ -85,7 +85,13 @@ fn each_event_comes_to_the_command_once_while_a_server_runs_and_after_it_was_sto
     let from = |header: (&str, &str)| server.send("POST", "/login", &[header], "").status;
     assert_eq!(from(("Sec-Fetch-Site", "cross-site")), 403);
     assert_eq!(from(("Origin", "https://evil.example")), 403);
-    let _ended_by_it = server.login();
+    let _ended_by_the_change = server.login();
+    let token = server.login();
+    for (current, status) in [("wrong horse battery staple", 403), (PASSWORD, 200)] {
+        let body = serde_json::json!({"current": current, "new": "another horse battery staple"}).to_string();
+        let headers = [("Cookie", token.as_str()), ("Content-Type", "application/json")];
+        assert_eq!(server.send("POST", "/api/auth/password", &headers, &body).status, status);
+    }
     place.run(["account", "disable", "alice"], "");
 
     let expected = [
@@ -95,6 +101,11 @@ fn each_event_comes_to_the_command_once_while_a_server_runs_and_after_it_was_sto
         ("cross_site_refused", Some("sec_fetch_site"), None),
         ("cross_site_refused", Some("public_url"), None),
         ("login", None, Some("owner")),
+        ("login", None, Some("owner")),
+        ("login_refused", Some("current_password"), None),
+        ("session_renewed", None, Some("owner")),
+        ("password_changed", None, Some("owner")),
+        ("session_ended", Some("password_changed"), Some("owner")),
         ("account_disabled", None, Some("operator")),
         ("session_ended", Some("account_disabled"), Some("operator")),
         // Looked up a moment later, so that no node is too fast for another.
