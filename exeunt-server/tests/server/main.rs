@@ -5,7 +5,9 @@ mod attack;
 #[path = "../common/mod.rs"]
 mod common;
 mod crash;
+mod cross_origin;
 mod faults;
+mod limit;
 mod linearizable;
 mod main_job;
 mod moved;

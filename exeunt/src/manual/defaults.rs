@@ -13,6 +13,9 @@
 //! | SameSite=Lax | a link from elsewhere arrives logged in, a form from elsewhere does not | [`CookieConfig::same_site`](crate::CookieConfig::same_site) |
 //! | no Max-Age | the browser drops it when it closes; the server's timeouts hold either way | `"remember": true`, [`Visitor::remember`](crate::Visitor::remember) |
 //! | requests from other sites: 403 | forged requests need no token in forms to be told from honest ones | [`SessionLayer::trust_origin`](crate::SessionLayer::trust_origin) |
+//! | pages of other origins: none | each page on the list acts in everybody's session | `allowed_origins`; [other origins](super::other_origins) |
+//! | a preflight holds for 10 minutes | few of them, and a changed list is soon known; the request itself is checked each time | nothing |
+//! | the API's description needs no session | who writes a client reads how to log in before they can; it says nothing of the installation but its cookie's name | nothing |
 //! | a logout that failed: 400 | the contract of this project; 503 says the same to machines | [`AuthRouter::failure_status`](crate::AuthRouter::failure_status) |
 //! | login body at most 16 KiB | credentials are short | nothing |
 //! | session data at most 64 KiB | it is read with every request; keep more elsewhere and its key here | nothing |
