@@ -3,6 +3,7 @@
 //! Must never guess at what it does not know: an unknown key or variable is an error that names it.
 
 mod options;
+mod origins;
 mod place;
 mod print;
 mod public_url;
@@ -18,6 +19,7 @@ use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
 pub use self::options::{LogFormat, Options, SameSite};
+use self::origins::origin_notices;
 pub use self::place::{Address, Place, PlaceError};
 pub use self::print::print;
 pub use self::public_url::{PublicUrl, PublicUrlError};
@@ -41,6 +43,7 @@ pub struct Config {
     pub accounts: Place,
     pub max_connections: usize,
     pub public_url: Option<PublicUrl>,
+    pub allowed_origins: Vec<PublicUrl>,
     pub trusted_proxies: Vec<IpNet>,
     pub idle_timeout: Duration,
     pub absolute_timeout: Duration,
@@ -133,6 +136,7 @@ impl Config {
             accounts: options.accounts?,
             max_connections: options.max_connections?,
             public_url: options.public_url,
+            allowed_origins: options.allowed_origins?,
             trusted_proxies: options.trusted_proxies?,
             idle_timeout: options.idle_timeout?,
             absolute_timeout: options.absolute_timeout?,
@@ -193,6 +197,7 @@ impl Config {
                 self.log
             )));
         }
+        self.check_origins()?;
         self.check_cookie()
     }
 
@@ -301,6 +306,7 @@ impl Config {
                 ),
             }),
         }
+        notices.extend(origin_notices(self));
         if let (None, Some(file)) = (self.store.file(), self.accounts.file()) {
             notices.push(Notice {
                 is_warning: false,

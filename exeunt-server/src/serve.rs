@@ -132,7 +132,10 @@ fn state(
 ) -> anyhow::Result<AppState> {
     let site = Arc::new(Site::new(config, sessions.now())?);
     let url = config.public_url_at(bound);
-    let layer = SessionLayer::new(sessions).cookie(cookie(config))?.trust_origin(url.origin())?;
+    let mut layer = SessionLayer::new(sessions).cookie(cookie(config))?.trust_origin(url.origin())?;
+    for allowed in &config.allowed_origins {
+        layer = layer.trust_origin(allowed.origin())?;
+    }
     Ok(AppState { layer, accounts, site })
 }
 
@@ -141,6 +144,7 @@ fn cookie(config: &Config) -> CookieConfig {
     let cookie = cookie.same_site(match config.cookie_same_site {
         config::SameSite::Lax => SameSite::Lax,
         config::SameSite::Strict => SameSite::Strict,
+        config::SameSite::None => SameSite::None,
     });
     match &config.cookie_domain {
         Some(domain) => cookie.domain(domain),

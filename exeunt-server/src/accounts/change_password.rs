@@ -89,14 +89,14 @@ impl Accounts {
     ) -> Result<PasswordChanged, AccountError> {
         let found = self.find_user(session.user()).await?;
         // Of an account that is gone no password is right.
-        let Account { id, name, .. } = found.ok_or(AccountError::WrongPassword)?;
-        let given = Credentials { username: name, password: current };
+        let account = found.ok_or(AccountError::WrongPassword)?;
+        let given = Credentials { username: account.name.clone(), password: current };
         let verified = self.verify(given).await.map_err(exeunt::Error::from)?;
-        let verified = verified.filter(|verified| verified.user() == session.user());
-        let Some(stamp) = verified.map(|verified| verified.stamp()) else {
-            self.told_wrong_password(&session);
+        let Some(verified) = verified.filter(|verified| verified.user() == session.user()) else {
+            self.told_wrong_password(&account, session.id());
             return Err(AccountError::WrongPassword);
         };
+        let (id, stamp) = (account.id, verified.stamp());
         let password = self.new_hash(new).await?;
         // Before the change: if all ends here, no old token is left under the new password.
         let renewed = session.renew().await?;

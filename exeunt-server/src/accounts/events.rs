@@ -29,10 +29,10 @@ impl Accounts {
         self.events.report(of(kind, account));
     }
 
-    /// A password is not changed, since the current one is wrong.
-    pub(super) fn told_wrong_password(&self, session: &Session) {
-        let event = Event::new(EventKind::LoginRefused).of(session.user()).session(session.id());
-        self.events.report(event.named(session.name()).because("current_password"));
+    /// Whoever wanted another password did not know the one there is.
+    pub(super) fn told_wrong_password(&self, account: &Account, session: SessionId) {
+        let event = of(EventKind::LoginRefused, account).session(session);
+        self.events.report(event.because("current_password"));
     }
 
     pub(super) fn told_added(&self, account: &Account) {

@@ -3,7 +3,9 @@
 //! Must never carry a token, a verifier or a hash; a password goes in only, and does not show.
 
 use std::fmt;
+use std::net::IpAddr;
 
+use exeunt::session::Agent;
 use exeunt::store::Causes;
 use exeunt::{Record, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -183,8 +185,12 @@ pub struct SessionLine {
     /// When it ends if it is not seen again.
     #[serde(with = "rfc3339")]
     pub expires_at: Timestamp,
-    /// What logged in, as it named itself.
+    /// What logged in, as a person would put it.
     pub client: String,
+    /// As it named itself.
+    pub user_agent: String,
+    /// Where it logged in from.
+    pub address: Option<IpAddr>,
     /// Whether its owner asked to be remembered.
     pub remembered: bool,
 }
@@ -198,7 +204,9 @@ impl SessionLine {
             created_at: record.created_at(),
             seen_at: record.seen_at(),
             expires_at: record.expires_at(),
-            client: record.client().to_owned(),
+            client: Agent::of(record.client()).to_string(),
+            user_agent: record.client().to_owned(),
+            address: record.address(),
             remembered: record.remembered(),
         }
     }

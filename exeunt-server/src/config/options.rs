@@ -42,6 +42,12 @@ pub struct Options {
     #[arg(long, value_name = "URL")]
     pub public_url: Option<PublicUrl>,
 
+    /// The origins whose pages may call the API in the session of whoever looks at them, such as https://app.example.org:
+    /// exactly these. If it is not set: none. A page of another site, and not just of another host of the same domain,
+    /// needs cookie_same_site = none besides.
+    #[arg(long, value_name = "ORIGINS", value_delimiter = ',')]
+    pub allowed_origins: Option<Vec<PublicUrl>>,
+
     /// The proxies whose Forwarded and X-Forwarded-For headers are believed: addresses, or networks such as
     /// 10.0.0.0/8. From anybody else, these headers are ignored.
     #[arg(long, value_name = "NETWORKS", value_delimiter = ',', value_parser = network)]
@@ -88,8 +94,9 @@ pub struct Options {
     #[arg(long, value_name = "DOMAIN")]
     pub cookie_domain: Option<String>,
 
-    /// Whether links from other sites arrive logged in: lax (they do) or strict (they do not).
-    #[arg(long, value_name = "lax|strict")]
+    /// Whether links from other sites arrive logged in: lax (they do), strict (they do not), or none (so does every other
+    /// request from another site; over https alone, and only of use with allowed_origins).
+    #[arg(long, value_name = "lax|strict|none")]
     pub cookie_same_site: Option<SameSite>,
 
     /// The memory for live sessions, in MiB, so that most requests do not ask the file. 0 for none. Sessions that live
@@ -118,6 +125,8 @@ pub enum SameSite {
     Lax,
     /// It does not.
     Strict,
+    /// It does, and with every other request from there, too.
+    None,
 }
 
 /// How the log is written.
@@ -141,6 +150,7 @@ impl Options {
             accounts: None,
             max_connections: Some(1_024),
             public_url: None,
+            allowed_origins: Some(Vec::new()),
             trusted_proxies: Some(Vec::new()),
             idle_timeout: Some(lifetime.idle()),
             absolute_timeout: Some(lifetime.absolute()),
@@ -166,6 +176,7 @@ impl Options {
             accounts: self.accounts.or(below.accounts),
             max_connections: self.max_connections.or(below.max_connections),
             public_url: self.public_url.or(below.public_url),
+            allowed_origins: self.allowed_origins.or(below.allowed_origins),
             trusted_proxies: self.trusted_proxies.or(below.trusted_proxies),
             idle_timeout: self.idle_timeout.or(below.idle_timeout),
             absolute_timeout: self.absolute_timeout.or(below.absolute_timeout),
