@@ -3,7 +3,7 @@
 //! Must never carry a password, a hash or a set-up secret. By whom it was done says the origin of the task.
 
 use exeunt::store::Causes;
-use exeunt::{By, Event, EventKind, Session, SessionId, UserId};
+use exeunt::{By, Event, EventKind, SessionId, UserId};
 use tracing::{info, warn};
 
 use super::backend::Ending;
