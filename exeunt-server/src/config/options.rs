@@ -42,7 +42,7 @@ pub struct Options {
     #[arg(long, value_name = "URL")]
     pub public_url: Option<PublicUrl>,
 
-    /// The origins whose pages may call the API in the session of whoever looks at them, such as https://app.example.org:
+    /// The origins whose pages may call the API in the session of whoever looks at them, written like the public URL:
     /// exactly these. If it is not set: none. A page of another site, and not just of another host of the same domain,
     /// needs cookie_same_site = none besides.
     #[arg(long, value_name = "ORIGINS", value_delimiter = ',')]

@@ -30,12 +30,15 @@ on_every_engine!(async
 
 const CHEAP: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
 
+/// What happened, and why.
+type Heard = (&'static str, Option<&'static str>);
+
 struct Server {
     router: Router,
     points: Arc<Points>,
     accounts: Accounts,
     sessions: Sessions,
-    heard: Arc<Mutex<Vec<(&'static str, Option<&'static str>)>>>,
+    heard: Arc<Mutex<Vec<Heard>>>,
     _folder: TempDir,
 }
 
@@ -92,7 +95,7 @@ impl Server {
     }
 
     /// What happened since this was asked last, and why.
-    async fn heard(&self) -> Vec<(&'static str, Option<&'static str>)> {
+    async fn heard(&self) -> Vec<Heard> {
         self.sessions.events().told().await;
         std::mem::take(&mut self.heard.lock().unwrap())
     }
