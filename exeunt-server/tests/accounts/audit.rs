@@ -105,8 +105,10 @@ async fn each_thing_that_happens_is_in_the_table_once_with_who_and_why(kept: Kep
     let by_operator = Origin::default().by(By::Operator);
     let by_admin = Origin::default().by(By::Admin(UserId::from(9), "root".to_owned()));
 
-    let add = accounts.add("alice", "secret words", true, stage.now);
-    by_operator.clone().scope(add).await.unwrap();
+    for (name, admin) in [("root", true), ("alice", false)] {
+        let add = accounts.add(name, "secret words", admin, stage.now);
+        by_operator.clone().scope(add).await.unwrap();
+    }
     let requests = async {
         assert!(node.login("alice", "wrong").await.is_none());
         assert!(node.login("nobody", "secret words").await.is_none());
@@ -137,7 +139,8 @@ async fn each_thing_that_happens_is_in_the_table_once_with_who_and_why(kept: Kep
     assert_eq!(
         kinds(&events),
         [
-            [Some("account_added"), alice, Some("administrator"), operator],
+            [Some("account_added"), Some("root"), Some("administrator"), operator],
+            [Some("account_added"), alice, None, operator],
             [Some("login_refused"), alice, Some("password"), None],
             [Some("login_refused"), None, Some("credentials"), None],
             [Some("login"), alice, None, owner],
@@ -157,7 +160,7 @@ async fn each_thing_that_happens_is_in_the_table_once_with_who_and_why(kept: Kep
             [Some("session_ended"), alice, Some("account_removed"), operator],
         ]
     );
-    for event in events.iter().skip(1).take(6) {
+    for event in events.iter().skip(2).take(6) {
         assert_eq!(event.address.as_deref(), Some("192.0.2.7"), "{event}");
         assert_eq!((event.request.as_deref(), event.client.as_deref()), (Some("r-1"), Some("T/1")));
     }
