@@ -9,7 +9,7 @@ mod wire;
 use exeunt::{Record, SessionId, Sessions, UserId};
 
 pub use self::wire::{
-    Check, Code, Command, EngineLine, Fact, Failure, NewPassword, Reply, SessionLine, SetupLink,
+    Check, Code, Command, EngineLine, Fact, Failure, NewPassword, Reply, SessionLine, SetupLink, WantedEvents,
 };
 use crate::accounts::{Account, AccountError, Accounts, EventQuery, SETUP_LINK_LASTS};
 use crate::config::PublicUrl;
@@ -81,7 +81,7 @@ impl Admin {
                 Ok(Reply::Ended { sessions_ended: ended.len() })
             }
             Command::SessionEndAll { account: None } => self.end_all_sessions().await,
-            Command::Events { account, since, after, before, limit } => {
+            Command::Events(WantedEvents { account, since, after, before, limit }) => {
                 let whose = match account {
                     Some(name) => Some(self.accounts.whose(&name).await?),
                     None => None,

@@ -28,7 +28,7 @@ Exit codes:
 
 While a server owns the file of accounts or sessions, commands go through its control socket (<file>.sock), and say that
 something is done only when the server has said so. Without a server, or where there is no file, they do it themselves,
-and no log tells of it.
+and no log tells of it, but the audit table does (`exeunt events`).
 If an account was changed and its sessions could not be ended yet (5), they end as soon as their store answers a server.";
 
 /// Login and logout as a ready-made server: on one SQLite file, or on Redis and PostgreSQL.

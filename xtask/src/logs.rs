@@ -55,7 +55,8 @@ pub(crate) fn check(folder: &Path) -> Result<()> {
     let planted = folder.join("planted.log");
     let secret = kept.secrets.last().context("a secret to plant")?;
     std::fs::write(&planted, format!("a line\nanother with {secret} in it\n"))?;
-    let found = Kept { logs: [kept.logs.as_slice(), &[planted.clone()]].concat(), ..kept }.look()?;
+    let found =
+        Kept { logs: [kept.logs.as_slice(), std::slice::from_ref(&planted)].concat(), ..kept }.look()?;
     let (on_purpose, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|found| found.log == planted);
     ensure!(on_purpose.iter().any(|found| found.line == 2), "the secret that was planted was not found");
     if let Some(Found { log, line, secret }) = others.first() {

@@ -76,6 +76,16 @@ END $append$;
 CREATE FUNCTION exeunt_append_dead_tokens(given TEXT)
 RETURNS TABLE (dead BIGINT, of_user TEXT, of_name TEXT) LANGUAGE plpgsql AS $dead$
 BEGIN
+    -- Looked up without a lock, so that guesses hold up nobody.
+    IF NOT EXISTS (
+        SELECT 1 FROM jsonb_to_recordset(given::JSONB) AS e(session_id BIGINT)
+            JOIN exeunt_events AS ended
+                ON ended.session_id = e.session_id AND ended.kind IN ('logout', 'session_ended')
+            LEFT JOIN exeunt_events AS told ON told.session_id = e.session_id AND told.kind = 'dead_token'
+        WHERE told.id IS NULL
+    ) THEN
+        RETURN;
+    END IF;
     LOCK TABLE exeunt_event_writers IN SHARE ROW EXCLUSIVE MODE;
     RETURN QUERY INSERT INTO exeunt_events AS new (at, kind, user_id, session_id, name, reason, address, client, request)
         SELECT e.at, 'dead_token', ended.user_id, e.session_id, ended.name, ended.kind, e.address, e.client, e.request

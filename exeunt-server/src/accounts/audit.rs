@@ -112,14 +112,19 @@ impl Accounts {
 
     /// Forgets events that are older than that, for ever.
     async fn keep_events_purged(self, keep_for: Duration) {
-        let mut seen = (self.events.now(), Instant::now());
+        let mut seen = Seen { now: self.events.now(), at: Instant::now() };
         loop {
-            let (now, passed) = (self.events.now(), seen.1.elapsed());
-            // What a wrong clock purges cannot be had back. The next time it is no jump any more.
-            let jumped = now.since(seen.0.plus(passed)) > JUMP;
-            seen = (now, Instant::now());
+            tokio::time::sleep(PURGE_EVERY).await;
+            let now = self.events.now();
+            if seen.ran_ahead(now, Instant::now()) {
+                tracing::warn!(
+                    event = "events_not_purged",
+                    "the clock jumped forward: old events stay for now"
+                );
+                continue;
+            }
             let before = Timestamp::from_micros(now.as_micros().saturating_sub(micros(keep_for)));
-            while !jumped {
+            loop {
                 match self.purge_events(before).await {
                     Ok(PURGE_STEP) => tokio::time::sleep(PURGE_STEP_PAUSE).await,
                     Ok(_) => break,
@@ -129,8 +134,23 @@ impl Accounts {
                     }
                 }
             }
-            tokio::time::sleep(PURGE_EVERY).await;
         }
+    }
+}
+
+/// What time it was, and when.
+struct Seen {
+    now: Timestamp,
+    at: Instant,
+}
+
+impl Seen {
+    /// Whether the clock says that more time passed than did: what a wrong clock purges cannot be had back. The next time
+    /// it is no jump any more.
+    fn ran_ahead(&mut self, now: Timestamp, at: Instant) -> bool {
+        let jumped = now.since(self.now.plus(at.duration_since(self.at))) > JUMP;
+        *self = Self { now, at };
+        jumped
     }
 }
 
@@ -290,4 +310,21 @@ fn some_number() -> i64 {
 
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_jumped_forward_purges_nothing_this_once() {
+        let (now, at) = (Timestamp::from_secs(1_767_225_600), Instant::now());
+        let mut seen = Seen { now, at };
+        let later = at + PURGE_EVERY;
+        assert!(!seen.ran_ahead(now.plus(PURGE_EVERY), later));
+        let (now, at) = (now.plus(PURGE_EVERY), later);
+        let wrong = now.plus(PURGE_EVERY + JUMP + SECOND);
+        assert!(seen.ran_ahead(wrong, at + PURGE_EVERY));
+        assert!(!seen.ran_ahead(wrong.plus(PURGE_EVERY), at + PURGE_EVERY * 2));
+    }
 }

@@ -18,45 +18,33 @@ use crate::engines::EngineError;
 #[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
 #[expect(missing_docs, reason = "each is documented at the command line, in `cli`")]
 pub enum Command {
-    AccountAdd {
-        name: String,
-        password: NewPassword,
-        admin: bool,
-    },
+    AccountAdd { name: String, password: NewPassword, admin: bool },
     AccountList,
-    AccountDisable {
-        name: String,
-    },
-    AccountEnable {
-        name: String,
-    },
-    AccountPassword {
-        name: String,
-        password: NewPassword,
-    },
-    AccountRemove {
-        name: String,
-    },
+    AccountDisable { name: String },
+    AccountEnable { name: String },
+    AccountPassword { name: String, password: NewPassword },
+    AccountRemove { name: String },
     SetupLink,
-    SessionList {
-        account: Option<String>,
-        after: Option<SessionId>,
-        limit: usize,
-    },
-    SessionEnd {
-        session: SessionId,
-    },
-    SessionEndAll {
-        account: Option<String>,
-    },
-    Events {
-        account: Option<String>,
-        since: Option<Timestamp>,
-        after: Option<i64>,
-        before: Option<i64>,
-        limit: usize,
-    },
+    SessionList { account: Option<String>, after: Option<SessionId>, limit: usize },
+    SessionEnd { session: SessionId },
+    SessionEndAll { account: Option<String> },
+    Events(WantedEvents),
     Check,
+}
+
+/// Which events an operator wants to see.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct WantedEvents {
+    /// Those of one account alone, by its name.
+    pub account: Option<String>,
+    /// Those from then on.
+    pub since: Option<Timestamp>,
+    /// The first ones after this id, oldest first. Without it the last ones, newest first.
+    pub after: Option<i64>,
+    /// Those before this id.
+    pub before: Option<i64>,
+    /// At most so many.
+    pub limit: usize,
 }
 
 impl Command {
@@ -74,7 +62,7 @@ impl Command {
             Self::SessionList { .. } => "session list",
             Self::SessionEnd { .. } => "session end",
             Self::SessionEndAll { .. } => "session end-all",
-            Self::Events { .. } => "events",
+            Self::Events(_) => "events",
             Self::Check => "check",
         }
     }

@@ -11,7 +11,7 @@ use exeunt::{Clock as _, SystemClock, Timestamp};
 
 use super::run::ask;
 use crate::accounts::{EventLine, rfc3339};
-use crate::admin::{Code, Command, Failure, Reply};
+use crate::admin::{Code, Command, Failure, Reply, WantedEvents};
 use crate::config::Config;
 
 const PAGE: usize = 1_000;
@@ -61,7 +61,8 @@ pub(super) async fn run(config: &Config, command: EventsCommand, json: bool) -> 
     let since = since.map(|since| since.at(SystemClock::new().now()));
     let ask = async |after, before, limit| {
         let account = account.clone();
-        match ask(config, Command::Events { account, since, after, before, limit }).await? {
+        let wanted = WantedEvents { account, since, after, before, limit };
+        match ask(config, Command::Events(wanted)).await? {
             Reply::Events { events } => Ok(events),
             _ => Err(Failure::new(Code::Failed, "the server answered something else")),
         }
@@ -112,8 +113,8 @@ pub(super) async fn run(config: &Config, command: EventsCommand, json: bool) -> 
 }
 
 async fn ask_last(config: &Config) -> Result<i64, Failure> {
-    let last = Command::Events { account: None, since: None, after: None, before: None, limit: 1 };
-    match ask(config, last).await? {
+    let last = WantedEvents { limit: 1, ..WantedEvents::default() };
+    match ask(config, Command::Events(last)).await? {
         Reply::Events { events } => Ok(events.first().map_or(0, |event| event.id)),
         _ => Ok(0),
     }

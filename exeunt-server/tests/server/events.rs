@@ -113,9 +113,11 @@ fn each_event_comes_to_the_command_once_while_a_server_runs_and_after_it_was_sto
     ];
     let mut heard: Vec<Value> = (0..expected.len()).map(|_| follower.next()).collect();
     // Which comes to the table first is open where a command did not go through the server.
-    heard.sort_by_key(|event| expected.iter().position(|(kind, ..)| text(event, "event") == Some(kind)));
+    heard.sort_by_key(|event| {
+        (text(event, "event").map(str::to_owned), text(event, "reason").map(str::to_owned))
+    });
     let mut sorted = expected;
-    sorted.sort_by_key(|(kind, ..)| expected.iter().position(|(other, ..)| kind == other));
+    sorted.sort();
     for (event, (kind, reason, by)) in heard.iter().zip(sorted) {
         let found = (text(event, "event"), text(event, "reason"), text(event, "by"));
         assert_eq!(found, (Some(kind), reason, by), "{event}");

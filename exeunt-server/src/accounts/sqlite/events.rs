@@ -3,7 +3,7 @@
 //! Must never change a row.
 
 use exeunt::store::async_trait;
-use exeunt::store::sqlite::rusqlite::{OptionalExtension as _, Row as SqlRow, params};
+use exeunt::store::sqlite::rusqlite::{Connection, OptionalExtension as _, Row as SqlRow, params};
 use exeunt::store::sqlite::{DatabaseError, Tx};
 use exeunt::{SessionId, Timestamp};
 
@@ -37,8 +37,15 @@ impl EventTable for SqliteAccounts {
     }
 
     async fn append_dead(&self, tokens: &[Row]) -> Result<Vec<Dead>, AccountError> {
-        let tokens = tokens.to_vec();
-        self.write(move |tx| Ok(append_dead(tx, &tokens)?)).await
+        // Looked up without a write, so that guesses cost the disk nothing.
+        let (database, tokens) = (self.0.clone(), tokens.to_vec());
+        let known = move || database.read(|connection| known(connection, tokens));
+        let known = tokio::task::spawn_blocking(known).await;
+        let known = known.map_err(|error| AccountError::Database(error.into()))??;
+        match known.is_empty() {
+            true => Ok(Vec::new()),
+            false => self.write(move |tx| Ok(append_dead(tx, &known)?)).await,
+        }
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Vec<EventLine>, AccountError> {
@@ -86,6 +93,21 @@ fn append(tx: &Tx, writer: i64, rows: &[Row], now: Timestamp) -> Result<(), Data
     tx.prepare_cached("INSERT OR REPLACE INTO event_writers (writer, number, at) VALUES (?1, ?2, ?3)")?
         .execute(params![writer, last, now.as_micros()])?;
     Ok(())
+}
+
+/// Those whose session is known to have ended, and that were not told yet.
+fn known(connection: &Connection, tokens: Vec<Row>) -> Result<Vec<Row>, DatabaseError> {
+    let mut ended = connection.prepare_cached(
+        "SELECT 1 FROM events AS e WHERE session = ?1 AND kind IN ('logout', 'session_ended')
+         AND NOT EXISTS (SELECT 1 FROM events WHERE session = ?1 AND kind = 'dead_token')",
+    )?;
+    let mut known = Vec::new();
+    for token in tokens {
+        if ended.exists([token.session])? {
+            known.push(token);
+        }
+    }
+    Ok(known)
 }
 
 fn append_dead(tx: &Tx, tokens: &[Row]) -> Result<Vec<Dead>, DatabaseError> {
