@@ -5,11 +5,10 @@ mod attack;
 #[path = "../common/mod.rs"]
 mod common;
 mod crash;
+mod cross_origin;
 mod events;
 mod faults;
 mod kept;
-mod cross_origin;
-mod faults;
 mod limit;
 mod linearizable;
 mod main_job;
