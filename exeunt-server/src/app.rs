@@ -14,6 +14,7 @@ use axum::routing::{any, get, post};
 use exeunt::{AuthRouter, Event, EventKind, Events, RequireSession};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::html::BrandError;
 use crate::site::{AppState, Site};
 use crate::{api, error, pages, telemetry};
 
@@ -30,6 +31,15 @@ pub fn router(state: AppState) -> Router {
     around(app, &state)
 }
 
+/// Makes every page once.
+///
+/// # Errors
+///
+/// If an operator's template cannot be used: which, and where in it.
+pub fn check_pages(state: &AppState) -> Result<(), BrandError> {
+    pages::check(&state.site.pages)
+}
+
 /// The only routes that answer without a session.
 fn public(state: &AppState) -> Router {
     let auth = AuthRouter::new(state.accounts.clone())
@@ -44,8 +54,9 @@ fn public(state: &AppState) -> Router {
         .merge(pages.with_state(state.clone()))
         .nest("/api/auth", auth)
         .layer(DefaultBodyLimit::max(LOGIN_BODY))
-        .route("/assets/style.css", get(pages::style))
-        .route("/assets/icon.svg", get(pages::icon))
+        .route("/assets/style.css", get(pages::style).with_state(state.clone()))
+        .route("/assets/page.js", get(pages::script))
+        .route("/assets/logo", get(pages::logo).with_state(state.clone()))
         .route("/healthz", get(api::healthz))
         .route("/readyz", get(api::readyz).with_state(state.clone()))
 }
@@ -61,6 +72,11 @@ fn private(state: &AppState) -> Router {
         .layer(RequireSession::new());
     Router::new()
         .route("/", get(pages::home))
+        .route("/sessions", get(pages::sessions))
+        .route("/sessions/end", post(pages::end))
+        .route("/sessions/others", post(pages::end_others))
+        .route("/sessions/all", post(pages::end_all))
+        .with_state(state.clone())
         .fallback(error::not_found)
         .layer(from_fn(telemetry::note_session))
         .layer(RequireSession::or_redirect_to("/login"))
@@ -73,11 +89,12 @@ fn private(state: &AppState) -> Router {
 fn around(app: Router, state: &AppState) -> Router {
     let events = state.layer.sessions().events();
     app.layer(state.layer.clone())
+        .layer(from_fn(pages::say_that_it_ended))
         .layer(from_fn_with_state((Arc::clone(&state.site), events.clone()), public_origin))
         .layer(from_fn(error::explain))
         .layer(from_fn(whole_body))
         .layer(CatchPanicLayer::custom(error::panicked))
-        .layer(from_fn(error::for_people))
+        .layer(from_fn_with_state(Arc::clone(&state.site), error::for_people))
         .layer(from_fn_with_state(Arc::clone(&state.site), headers))
         .layer(from_fn_with_state(Arc::clone(&state.site), telemetry::log_request))
 }
@@ -137,8 +154,8 @@ const HEADERS: [(HeaderName, HeaderValue); 7] = [
     (
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(
-            "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; \
-             base-uri 'none'",
+            "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; \
+             form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
         ),
     ),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),

@@ -14,7 +14,7 @@ pub mod control;
 pub mod copy;
 pub mod engines;
 mod error;
-mod html;
+pub mod html;
 mod pages;
 mod proxy;
 pub mod serve;

@@ -1,0 +1,177 @@
+//! A person's own sessions: see them, end one, the others, or all.
+//!
+//! Must never end somebody else's, nor say that one has ended while it lives.
+
+use std::time::Duration;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use exeunt::{Error, Record, Session, SessionId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::ago::Ago;
+use super::check::EVIL;
+use super::client::ClientName;
+use super::form::{self, Sent};
+use super::{CLEAR, NOT_LOGGED_OUT};
+use crate::html::{Action, Around, Message, Page, Text};
+use crate::site::AppState;
+
+#[derive(Debug, Serialize)]
+pub(super) struct Sessions {
+    notice: Notice,
+    /// Whether there are others than this one.
+    others: bool,
+    sessions: Vec<Listed>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Notice {
+    None,
+    Ended,
+    Others,
+}
+
+#[derive(Debug, Serialize)]
+struct Listed {
+    id: String,
+    client: ClientName,
+    began: Ago,
+    seen: Ago,
+    expires: Ago,
+    remembered: bool,
+    current: bool,
+}
+
+impl Sessions {
+    /// One alone, and two.
+    pub(super) fn samples(now: Timestamp) -> [Self; 3] {
+        let listed = |current| Listed {
+            id: EVIL.to_owned(),
+            client: ClientName::new(if current { "Firefox/1 (Linux)" } else { "(Linux)" }),
+            began: Ago::new(now, now),
+            seen: Ago::new(now, now),
+            expires: Ago::new(now.plus(Duration::from_secs(90)), now),
+            remembered: current,
+            current,
+        };
+        let (one, two) = ((Notice::None, false), (Notice::Ended, true));
+        [one, two, (Notice::Others, false)].map(|(notice, others)| {
+            let sessions = if others { vec![listed(true), listed(false)] } else { vec![listed(true)] };
+            Self { notice, others, sessions }
+        })
+    }
+}
+
+impl Listed {
+    fn new(record: &Record, current: SessionId, now: Timestamp) -> Self {
+        Self {
+            id: record.id().to_string(),
+            client: ClientName::new(record.client()),
+            began: Ago::new(record.created_at(), now),
+            seen: Ago::new(record.seen_at(), now),
+            expires: Ago::new(record.expires_at(), now),
+            remembered: record.remembered(),
+            current: record.id() == current,
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct SessionsQuery {
+    /// Ended just now, they say.
+    ended: Option<String>,
+    /// All others ended just now, they say.
+    others: Option<String>,
+}
+
+/// `GET /sessions`
+pub(crate) async fn sessions(
+    State(state): State<AppState>,
+    page: Page,
+    session: Session,
+    query: Result<Query<SessionsQuery>, QueryRejection>,
+) -> Result<Response, Error> {
+    let Query(query) = query.unwrap_or_default();
+    let now = state.layer.sessions().now();
+    let records = session.list().await?;
+    // This one first, then as they were seen.
+    let (this, other): (Vec<_>, Vec<_>) = records.iter().partition(|record| record.id() == session.id());
+    let sessions: Vec<_> =
+        this.iter().chain(&other).map(|record| Listed::new(record, session.id(), now)).collect();
+    // Anybody can write such an address: it is believed where the list bears it out.
+    let ended = |id: &str| id.parse::<SessionId>().is_ok() && sessions.iter().all(|listed| listed.id != id);
+    let notice = match query {
+        SessionsQuery { others: Some(_), .. } if other.is_empty() => Notice::Others,
+        SessionsQuery { ended: Some(id), .. } if ended(&id) => Notice::Ended,
+        _ => Notice::None,
+    };
+    let form = form::token(&session);
+    let around =
+        Around { who: Some(session.name()), form: Some(&form), here: "/sessions", ..Around::default() };
+    let shown = Sessions { notice, others: !other.is_empty(), sessions };
+    Ok(page.show(StatusCode::OK, "sessions.html", around, &shown))
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct EndForm {
+    session: String,
+}
+
+/// `POST /sessions/end`
+pub(crate) async fn end(
+    State(state): State<AppState>,
+    page: Page,
+    Sent { session, form }: Sent<EndForm>,
+) -> Result<Response, Error> {
+    let Ok(id) = form.session.parse::<SessionId>() else {
+        return Ok(StatusCode::NOT_FOUND.into_response());
+    };
+    if id == session.id() {
+        return Ok(match session.logout().await {
+            Ok(()) => (CLEAR, Redirect::to("/login?out")).into_response(),
+            Err(_) => page.message(state.site.logout_failure_status, Around::default(), &NOT_LOGGED_OUT),
+        });
+    }
+    Ok(match session.end(id).await? {
+        true => Redirect::to(&format!("/sessions?ended={id}")).into_response(),
+        // It ended by itself meanwhile, or is somebody else's, which is told alike: the list says what is so.
+        false => Redirect::to("/sessions").into_response(),
+    })
+}
+
+/// What has no field but the token.
+#[derive(Debug, Deserialize)]
+pub(crate) struct NoFields {}
+
+/// `POST /sessions/others`
+pub(crate) async fn end_others(Sent { session, .. }: Sent<NoFields>) -> Result<Response, Error> {
+    session.logout_others().await?;
+    Ok(Redirect::to("/sessions?others").into_response())
+}
+
+/// `POST /sessions/all`
+pub(crate) async fn end_all(
+    State(state): State<AppState>,
+    page: Page,
+    Sent { session, .. }: Sent<NoFields>,
+) -> Response {
+    let name = session.name().to_owned();
+    match session.logout_everywhere().await {
+        Ok(_) => (CLEAR, Redirect::to("/login?out")).into_response(),
+        Err(_) => {
+            let around = Around { who: Some(&name), here: "/sessions", ..Around::default() };
+            page.message(state.site.logout_failure_status, around, &NOT_EVERYWHERE)
+        }
+    }
+}
+
+pub(super) const NOT_EVERYWHERE: Message = Message {
+    title: Text("not-logged-out-title"),
+    text: Text("not-everywhere"),
+    bad: true,
+    action: Action::Sessions,
+};

@@ -1,0 +1,132 @@
+# What the pages say, in English. Another language is another file of this kind: texts/TAG.ftl in the brand folder, or a line in
+# html/texts.rs. Syntax: https://projectfluent.org/fluent/guide/
+
+## Around every page
+skip = Skip to the content
+nav = Pages
+nav-home = Home
+nav-sessions = Sessions
+log-out = Log out
+log-in = Log in
+
+## Fields
+username = Username
+password = Password
+password-again = Password again
+show-password = Show password
+remember = Remember me on this device
+
+## Log in and out
+login-title = Log in
+login-wrong = The username or the password is wrong. Check both and try again.
+login-ended = Your session has ended. Log in to go on where you were.
+logged-out = You are logged out.
+cookie-not-kept = You are not logged in. If you just logged in, your browser did not keep the session cookie.
+cookie-https = The cookie is for https only, and browsers drop it where a page was opened over http.
+cookie-allow = Check that your browser allows cookies for this site.
+cookie-address = The address of this server is
+not-logged-out-title = You are not logged out
+not-logged-out = You are not logged out: the session could not be ended. Try again.
+not-everywhere = You are not logged out everywhere: the sessions could not all be ended. Try again.
+to-sessions = Go to your sessions
+log-out-again = Try again to log out
+
+## Home
+home-title = Hello, { $name }.
+home-since = You logged in
+home-logout = Logging out ends this session for good: on this server, in every tab, and for every copy of its cookie.
+home-sessions = Where you are logged in
+
+## Sessions
+sessions-title = Your sessions
+sessions-hint = Every place where you are logged in. If you do not recognise one, end it, and change your password.
+sessions-this = this one
+sessions-remembered = remembered
+sessions-seen = Last seen
+sessions-began = Logged in
+sessions-expires = Ends if unused
+sessions-end = End
+sessions-end-others = End all others
+sessions-end-all = Log out everywhere
+sessions-ended-one = That session has ended.
+sessions-ended-others = All other sessions have ended.
+client-on = { $browser } on { $system }
+client-somewhere = Something on { $system }
+client-unknown = An unknown program
+
+## Times
+time-now = just now
+time-minutes-ago =
+    { $count ->
+        [one] { $count } minute ago
+       *[other] { $count } minutes ago
+    }
+time-hours-ago =
+    { $count ->
+        [one] { $count } hour ago
+       *[other] { $count } hours ago
+    }
+time-days-ago =
+    { $count ->
+        [one] { $count } day ago
+       *[other] { $count } days ago
+    }
+time-soon = in less than a minute
+time-in-minutes =
+    { $count ->
+        [one] in { $count } minute
+       *[other] in { $count } minutes
+    }
+time-in-hours =
+    { $count ->
+        [one] in { $count } hour
+       *[other] in { $count } hours
+    }
+time-in-days =
+    { $count ->
+        [one] in { $count } day
+       *[other] in { $count } days
+    }
+
+## First set-up
+setup-short = Set up
+setup-title = Create the first administrator
+setup-hint = This link works once. The account made here can do everything on this server.
+setup-do = Create account and log in
+setup-dead-title = This link does not work
+setup-dead = A set-up link works once, for 15 minutes, while there is no account. On the server, “exeunt account setup-link” makes a new one.
+
+## Names and passwords that cannot be
+name-empty = Choose a name.
+name-long = A name has at most 64 characters.
+name-control = A name has no control characters.
+name-space = A name does not start or end with white space.
+name-bad = This cannot be a name.
+password-empty = Choose a password.
+password-long = A password has at most 1024 bytes.
+password-bad = This cannot be a password. Choose another one.
+passwords-differ = The two passwords are not the same.
+
+## What went wrong
+to-home = Go to the home page
+to-login = Go to the login page
+error-title = Something went wrong
+error-text = The server made a mistake, and has made a note of it. Try again.
+error-not-done = Nothing was done. Go back and try again.
+error-400 = The request cannot be understood
+error-401 = You are not logged in
+error-401-text = Nothing was done: your session has ended. Log in and try again.
+error-403 = Not allowed
+error-403-text = This request came from another site, or from a page of an earlier session, so nothing was done. Go back, load the page again, and try once more.
+error-404 = Not found
+error-404-text = There is nothing at this address.
+error-405 = This cannot be done here
+error-408 = The request took too long
+error-409 = Somebody else was faster
+error-413 = Too large
+error-415 = Unknown form of data
+error-422 = Something is missing or malformed
+error-429 = Too many tries
+error-429-text = Nothing was done. Wait a while, then try again.
+error-503 = Not available just now
+error-503-text = The server cannot reach what it needs to answer. Nothing is known to be lost: try again in a moment.
