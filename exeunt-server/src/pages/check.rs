@@ -104,6 +104,32 @@ mod tests {
         }
     }
 
+    #[test]
+    fn every_page_is_valid_by_the_checker_of_the_w3c() {
+        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/browser-tools/node_modules");
+        let folder = tempfile::tempdir().unwrap();
+        let mut written = BTreeSet::new();
+        for (number, (tag, name, html)) in all(&ours()).into_iter().enumerate() {
+            // Many differ in nothing that it looks at.
+            let html = html.unwrap();
+            if written.insert(html.clone()) {
+                std::fs::write(folder.path().join(format!("{number}-{tag}-{name}")), html).unwrap();
+            }
+        }
+        let checker = tools.join("vnu-jar/build/dist/vnu.jar");
+        assert!(checker.is_file(), "`cargo xtask test` fetches it");
+        let check = |folder: &Path| {
+            let mut java = std::process::Command::new("java");
+            java.args(["-jar"]).arg(&checker).args(["--errors-only", "--skip-non-html"]).arg(folder);
+            java.output().unwrap()
+        };
+        let said = check(folder.path());
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        // It does look.
+        std::fs::write(folder.path().join("broken.html"), "<!doctype html><title>x</title><ul><p>").unwrap();
+        assert!(!check(folder.path()).status.success());
+    }
+
     /// The names of texts that a file of texts has.
     fn named_in(text: &str) -> BTreeSet<String> {
         let lines = text.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()));
