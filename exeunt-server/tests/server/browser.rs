@@ -31,12 +31,12 @@ async fn a_person_logs_in_looks_around_and_logs_out(script: bool) {
 
     browser.go("/sessions").await;
     browser.sees("Log in").await;
-    assert_eq!(browser.focused().await, "username");
+    browser.is_at("username").await;
     browser.fill("username", "alice").await;
     browser.fill("password", "not her password").await;
     browser.press("Log in").await;
     browser.sees("The username or the password is wrong.").await;
-    assert_eq!(browser.focused().await, "password");
+    browser.is_at("password").await;
     assert_eq!(browser.value("username").await, "alice");
     assert_eq!(browser.value("password").await, "");
 
@@ -113,7 +113,7 @@ async fn the_first_administrator_is_made_by_the_link_and_mistakes_are_told_besid
     browser.fill("again", PASSWORD).await;
     browser.press("Create account and log in").await;
     browser.sees("A name does not start or end with white space.").await;
-    assert_eq!(browser.focused().await, "username");
+    browser.is_at("username").await;
     assert_eq!(browser.error_of("username").await, "A name does not start or end with white space.");
     browser.fill("username", "ada").await;
     browser.fill("password", PASSWORD).await;
@@ -135,7 +135,7 @@ async fn the_keyboard_is_enough_and_the_password_can_be_shown() {
     browser.sees("Log in").await;
     // Tab, by its key's code in WebDriver; the focus is on the name already.
     browser.keys("alice\u{e004}correct horse").await;
-    assert_eq!(browser.focused().await, "password");
+    browser.is_at("password").await;
     browser.keys("\u{e004}").await;
     assert_eq!(browser.attribute(":focus", "aria-controls").await, "password");
     browser.keys(" ").await;

@@ -144,9 +144,16 @@ impl Browser {
         found.attr(name).await.unwrap().unwrap_or_default()
     }
 
-    /// The id of what has the focus.
-    pub(super) async fn focused(&self) -> String {
-        self.client.active_element().await.unwrap().attr("id").await.unwrap().unwrap_or_default()
+    /// Waits until that field has the focus.
+    pub(super) async fn is_at(&self, id: &str) {
+        self.until(id, async || {
+            let focused = self.client.active_element().await;
+            match focused {
+                Ok(focused) => focused.attr("id").await.is_ok_and(|found| found.as_deref() == Some(id)),
+                Err(_) => false,
+            }
+        })
+        .await;
     }
 
     /// The text that a screen reader tells of a field as its description.
