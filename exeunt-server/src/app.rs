@@ -72,6 +72,8 @@ fn private(state: &AppState) -> Router {
         .layer(RequireSession::new());
     Router::new()
         .route("/", get(pages::home))
+        .route("/again", get(pages::again_page).post(pages::again))
+        .route("/password", get(pages::password_page).post(pages::password))
         .route("/sessions", get(pages::sessions))
         .route("/sessions/end", post(pages::end))
         .route("/sessions/others", post(pages::end_others))

@@ -15,7 +15,7 @@ use exeunt::http::{names_html, problem, problem_with};
 use exeunt::store::Causes;
 
 use crate::accounts::{AccountError, RETRY_WHEN_BUSY};
-use crate::html::{Action, Around, Message, Page, Text, Who};
+use crate::html::{Action, Around, Message, Page, Text, Tone, Who};
 use crate::site::Site;
 
 const PROBLEM: &str = "application/problem+json";
@@ -134,7 +134,7 @@ fn later(mut response: Response, after: Duration) -> Response {
 }
 
 /// `new` in place of `old`, with what else was said, such as `Allow`, `Retry-After` and cookies.
-fn dressed_as(old: Response, mut new: Response) -> Response {
+pub(crate) fn dressed_as(old: Response, mut new: Response) -> Response {
     let (old, _) = old.into_parts();
     let stays = |name: &HeaderName| name == header::CONTENT_TYPE || name == header::CONTENT_LENGTH;
     for name in old.headers.keys().filter(|name| !stays(name)) {
@@ -187,5 +187,5 @@ pub(crate) fn message(status: StatusCode) -> Message {
         StatusCode::UNAUTHORIZED => Action::LogIn,
         _ => Action::Home,
     };
-    Message { title, text, bad: false, action }
+    Message { title, text, tone: Tone::Plain, action }
 }

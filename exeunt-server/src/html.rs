@@ -169,9 +169,17 @@ pub(crate) struct Text(pub(crate) &'static str);
 pub(crate) struct Message {
     pub(crate) title: Text,
     pub(crate) text: Text,
-    /// Whether it is about something that went wrong.
-    pub(crate) bad: bool,
+    pub(crate) tone: Tone,
     pub(crate) action: Action,
+}
+
+/// What a page that says one thing says.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Tone {
+    Plain,
+    Good,
+    Bad,
 }
 
 /// What a page that says one thing offers.

@@ -2,10 +2,12 @@
 //!
 //! Must never say "logged out" while a session lives, and must never send anybody to another site.
 
+mod again;
 mod ago;
 mod check;
 mod client;
 mod form;
+mod password;
 mod reasons;
 mod sessions;
 mod setup;
@@ -23,14 +25,16 @@ use exeunt::{Error, Logout, Origin, Session, Timestamp, Visitor};
 use serde::{Deserialize, Serialize};
 use tracing::Instrument as _;
 
+pub(crate) use self::again::{again, again_page};
 use self::ago::Ago;
 pub(crate) use self::check::check;
 use self::client::ClientName;
+pub(crate) use self::password::{password, password_page};
 pub(crate) use self::sessions::{end, end_all, end_others, sessions};
 pub(crate) use self::setup::{setup, setup_page};
 use crate::accounts::{Accounts, Credentials};
 use crate::error;
-use crate::html::{Action, Around, Message, Page, SCRIPT, Text};
+use crate::html::{Action, Around, Message, Page, SCRIPT, Text, Tone};
 use crate::site::AppState;
 
 #[derive(Debug, Serialize)]
@@ -55,7 +59,20 @@ pub(crate) async fn home(State(state): State<AppState>, page: Page, session: Ses
 }
 
 /// What is wrong with the fields of a form, by their names.
-type Wrong = BTreeMap<&'static str, Text>;
+type Wrong = BTreeMap<&'static str, Problem>;
+
+/// What is wrong with a field, and the number that there is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+struct Problem {
+    text: Text,
+    count: u64,
+}
+
+impl From<Text> for Problem {
+    fn from(text: Text) -> Self {
+        Self { text, count: 0 }
+    }
+}
 
 #[derive(Debug, Serialize)]
 struct Login<'a> {
@@ -84,7 +101,7 @@ impl Login<'_> {
     /// With something in every place.
     fn sample(notice: Notice, secure: bool) -> Self {
         let url = secure.then_some(check::EVIL);
-        let errors = Wrong::from([("username", Text("name-empty"))]);
+        let errors = Wrong::from([("username", Text("name-empty").into())]);
         let (next, username, focus) = (if secure { check::EVIL } else { "/" }, check::EVIL, "username");
         Self { notice, secure, public_url: url, next, username, remember: secure, errors, focus }
     }
@@ -260,7 +277,7 @@ const CLEAR: [(HeaderName, HeaderValue); 1] =
 const NOT_LOGGED_OUT: Message = Message {
     title: Text("not-logged-out-title"),
     text: Text("not-logged-out"),
-    bad: true,
+    tone: Tone::Bad,
     action: Action::LogOutAgain,
 };
 

@@ -44,6 +44,7 @@ sessions-remembered = bleibt angemeldet
 sessions-seen = Zuletzt gesehen
 sessions-began = Angemeldet
 sessions-expires = Endet ungenutzt
+sessions-ends = Endet
 sessions-end = Beenden
 sessions-end-others = Alle anderen beenden
 sessions-end-all = Überall abmelden
@@ -52,6 +53,22 @@ sessions-ended-others = Alle anderen Sitzungen sind beendet.
 client-on = { $browser } unter { $system }
 client-somewhere = Etwas unter { $system }
 client-unknown = Ein unbekanntes Programm
+
+## Passwörter
+nav-password = Passwort
+password-title = Ihr Passwort ändern
+password-hint = Alle Ihre anderen Sitzungen enden mit dem alten Passwort. Diese hier geht weiter.
+password-current = Jetziges Passwort
+password-new = Neues Passwort
+password-do = Passwort ändern
+password-wrong = Das ist nicht Ihr jetziges Passwort.
+password-changed-title = Ihr Passwort ist geändert
+password-changed = Alle Ihre anderen Sitzungen sind beendet.
+password-sessions-left = Das Passwort ist geändert, aber Ihre Sitzungen konnten noch nicht beendet werden. Sie enden, sobald ihr Speicher antwortet; auch diese hier. Melden Sie sich mit dem neuen Passwort an.
+again-title = Bestätigen Sie, dass Sie es sind
+again-hint = Ihre Anmeldung ist eine Weile her. Geben Sie Ihr Passwort noch einmal ein, um weiterzumachen.
+again-do = Weiter
+again-not = Ohne das zurück
 
 ## Zeiten
 time-now = gerade eben
@@ -103,6 +120,17 @@ name-space = Ein Name beginnt und endet nicht mit Leerraum.
 name-bad = Das kann kein Name sein.
 password-empty = Wählen Sie ein Passwort.
 password-long = Ein Passwort hat höchstens 1024 Bytes.
+password-short =
+    { $count ->
+        [one] Ein Passwort hat mindestens { $count } Zeichen.
+       *[other] Ein Passwort hat mindestens { $count } Zeichen.
+    }
+password-common = Das ist ein häufiges Passwort oder aus häufigen gemacht. Wählen Sie ein anderes.
+password-own-words = Das ist kaum mehr als Ihr Name oder der dieser Seite. Wählen Sie ein anderes.
+password-repeats = Das wiederholt wenige Zeichen. Wählen Sie ein anderes.
+password-sequence = Das geht das Alphabet oder die Tastatur entlang. Wählen Sie ein anderes.
+password-date = Das ist kaum mehr als ein Datum. Wählen Sie ein anderes.
+password-breached = Das ist aus einem Einbruch bei einer anderen Website bekannt. Wählen Sie ein anderes.
 password-bad = Das kann kein Passwort sein. Wählen Sie ein anderes.
 passwords-differ = Die beiden Passwörter sind nicht gleich.
 

@@ -45,6 +45,7 @@ sessions-remembered = remembered
 sessions-seen = Last seen
 sessions-began = Logged in
 sessions-expires = Ends if unused
+sessions-ends = Ends
 sessions-end = End
 sessions-end-others = End all others
 sessions-end-all = Log out everywhere
@@ -53,6 +54,22 @@ sessions-ended-others = All other sessions have ended.
 client-on = { $browser } on { $system }
 client-somewhere = Something on { $system }
 client-unknown = An unknown program
+
+## Passwords
+nav-password = Password
+password-title = Change your password
+password-hint = All your other sessions end with the old password. This one goes on.
+password-current = Current password
+password-new = New password
+password-do = Change password
+password-wrong = This is not your current password.
+password-changed-title = Your password is changed
+password-changed = All your other sessions have ended.
+password-sessions-left = The password is changed, but your sessions could not be ended yet. They end as soon as their store answers; this one ends, too. Log in with the new password.
+again-title = Confirm that it is you
+again-hint = You logged in a while ago. Type your password once more to go on.
+again-do = Go on
+again-not = Go back without it
 
 ## Times
 time-now = just now
@@ -104,6 +121,17 @@ name-space = A name does not start or end with white space.
 name-bad = This cannot be a name.
 password-empty = Choose a password.
 password-long = A password has at most 1024 bytes.
+password-short =
+    { $count ->
+        [one] A password has at least { $count } character.
+       *[other] A password has at least { $count } characters.
+    }
+password-common = This is a common password, or made of common ones. Choose another one.
+password-own-words = This is little more than your name or that of this site. Choose another one.
+password-repeats = This repeats a few characters. Choose another one.
+password-sequence = This goes along the alphabet or the keyboard. Choose another one.
+password-date = This is little more than a date. Choose another one.
+password-breached = This is known from a breach of another site. Choose another one.
 password-bad = This cannot be a password. Choose another one.
 passwords-differ = The two passwords are not the same.
 

@@ -53,16 +53,19 @@
   // Times go on, and their exact form is that of the reader's own clock.
   const times = document.querySelectorAll("time[datetime]");
   if (times.length > 0) {
-    const far = new Intl.RelativeTimeFormat(page.lang, { numeric: "always" });
+    const words = new Intl.RelativeTimeFormat(page.lang, { numeric: "always" });
     const exact = new Intl.DateTimeFormat(page.lang, { dateStyle: "long", timeStyle: "medium" });
     const tell = () => {
       for (const time of times) {
         const at = new Date(time.dateTime);
-        const minutes = Math.trunc((at - Date.now()) / 60000);
-        const [count, unit] = Math.abs(minutes) < 60 ? [minutes, "minute"]
-          : Math.abs(minutes) < 48 * 60 ? [Math.trunc(minutes / 60), "hour"]
-          : [Math.trunc(minutes / 1440), "day"];
-        if (count !== 0) time.textContent = far.format(count, unit);
+        const seconds = (at - Date.now()) / 1000;
+        const whole = seconds > 0 ? Math.round : Math.trunc;
+        const far = Math.abs(seconds);
+        const [count, unit] = far < 60 ? [0, "minute"]
+          : far < 3600 ? [whole(seconds / 60), "minute"]
+          : far < 172800 ? [whole(seconds / 3600), "hour"]
+          : [whole(seconds / 86400), "day"];
+        if (count !== 0) time.textContent = words.format(count, unit);
         time.title = exact.format(at);
       }
     };

@@ -17,13 +17,15 @@ macro_rules! templates {
 }
 
 /// Those of this project, by the name that a file has to have to take its place.
-pub(super) const TEMPLATES: [(&str, &str); 9] = templates![
+pub(super) const TEMPLATES: [(&str, &str); 11] = templates![
+    "again.html",
     "base.html",
     "client.html",
     "field.html",
     "home.html",
     "login.html",
     "message.html",
+    "password.html",
     "sessions.html",
     "setup.html",
     "time.html",

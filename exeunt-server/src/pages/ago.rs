@@ -35,18 +35,20 @@ impl Ago {
 
 fn past(by: Duration) -> (Text, u64) {
     match by.as_secs() {
-        seconds @ DAY.. if seconds >= 2 * DAY => (Text("time-days-ago"), seconds / DAY),
+        seconds if seconds >= 2 * DAY => (Text("time-days-ago"), seconds / DAY),
         seconds @ HOUR.. => (Text("time-hours-ago"), seconds / HOUR),
         seconds @ MINUTE.. => (Text("time-minutes-ago"), seconds / MINUTE),
         _ => (Text("time-now"), 0),
     }
 }
 
+/// To the nearest unit: what was just given 30 days has 30, and not 29.
 fn future(by: Duration) -> (Text, u64) {
+    let rounded = |unit: u64| (by.as_secs() + unit / 2) / unit;
     match by.as_secs() {
-        seconds @ DAY.. if seconds >= 2 * DAY => (Text("time-in-days"), seconds / DAY),
-        seconds @ HOUR.. => (Text("time-in-hours"), seconds / HOUR),
-        seconds @ MINUTE.. => (Text("time-in-minutes"), seconds / MINUTE),
+        seconds if seconds >= 2 * DAY => (Text("time-in-days"), rounded(DAY)),
+        HOUR.. => (Text("time-in-hours"), rounded(HOUR)),
+        MINUTE.. => (Text("time-in-minutes"), rounded(MINUTE)),
         _ => (Text("time-soon"), 0),
     }
 }
@@ -69,7 +71,8 @@ mod tests {
             (59, "time-soon", 0),
             (60, "time-in-minutes", 1),
             (7_200, "time-in-hours", 2),
-            (30 * 86_400, "time-in-days", 30),
+            (30 * 86_400 - 3, "time-in-days", 30),
+            (1_798, "time-in-minutes", 30),
         ] {
             let ago = Ago::new(Timestamp::from_secs(now.as_secs() + seconds), now);
             assert_eq!((ago.text.0, ago.count), (text, count), "{seconds}");

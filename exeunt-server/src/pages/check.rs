@@ -8,9 +8,9 @@ use minijinja::Value;
 use minijinja::value::Serde;
 use serde::Serialize;
 
-use super::{Home, Login, NOT_LOGGED_OUT, Notice, sessions, setup};
+use super::{Home, Login, NOT_LOGGED_OUT, Notice, again, password, sessions, setup};
 use crate::error::message;
-use crate::html::{Action, Around, BrandError, Message, Page, Pages, Text};
+use crate::html::{Action, Around, BrandError, Message, Page, Pages, Text, Tone};
 use axum::http::StatusCode;
 
 /// # Errors
@@ -57,10 +57,19 @@ fn samples() -> Vec<(&'static str, Value)> {
     }
     samples.extend(sessions::Sessions::samples(now).iter().map(|sample| ("sessions.html", value(sample))));
     samples.extend(setup::Setup::samples().iter().map(|sample| ("setup.html", value(sample))));
+    samples.extend(again::Again::samples().iter().map(|sample| ("again.html", value(sample))));
+    samples.extend(password::Password::samples().iter().map(|sample| ("password.html", value(sample))));
     let statuses = (400..=511).filter_map(|status| StatusCode::from_u16(status).ok());
-    let messages = statuses.map(message).chain([NOT_LOGGED_OUT, sessions::NOT_EVERYWHERE, setup::DEAD]);
+    let messages = statuses.map(message).chain([
+        NOT_LOGGED_OUT,
+        sessions::NOT_EVERYWHERE,
+        setup::DEAD,
+        password::CHANGED,
+        password::LEFT,
+    ]);
     samples.extend(messages.map(|message| ("message.html", value(&message))));
-    let plain = |action| Message { title: Text("error-title"), text: Text("error-text"), bad: false, action };
+    let plain =
+        |action| Message { title: Text("error-title"), text: Text("error-text"), tone: Tone::Plain, action };
     let actions = [Action::None, Action::Home, Action::LogIn, Action::Sessions, Action::LogOutAgain];
     samples.extend(actions.map(|action| ("message.html", value(&plain(action)))));
     samples

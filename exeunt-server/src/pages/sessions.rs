@@ -2,21 +2,24 @@
 //!
 //! Must never end somebody else's, nor say that one has ended while it lives.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use exeunt::{Error, Record, Session, SessionId, Timestamp};
+use exeunt::{Error, RECENT, Record, Session, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::ago::Ago;
 use super::check::EVIL;
 use super::client::ClientName;
 use super::form::{self, Sent};
-use super::{CLEAR, NOT_LOGGED_OUT};
-use crate::html::{Action, Around, Message, Page, Text};
+use super::{CLEAR, NOT_LOGGED_OUT, again};
+use crate::error;
+use crate::html::{Action, Around, Message, Page, Text, Tone};
 use crate::site::AppState;
 
 #[derive(Debug, Serialize)]
@@ -126,21 +129,11 @@ pub(crate) async fn end(
     State(state): State<AppState>,
     page: Page,
     Sent { session, form }: Sent<EndForm>,
-) -> Result<Response, Error> {
-    let Ok(id) = form.session.parse::<SessionId>() else {
-        return Ok(StatusCode::NOT_FOUND.into_response());
-    };
-    if id == session.id() {
-        return Ok(match session.logout().await {
-            Ok(()) => (CLEAR, Redirect::to("/login?out")).into_response(),
-            Err(_) => page.message(state.site.logout_failure_status, Around::default(), &NOT_LOGGED_OUT),
-        });
+) -> Response {
+    match form.session.parse() {
+        Ok(id) => at_once_or_ask(&state, &page, session, Then::End(id)).await,
+        Err(_) => error::refused(StatusCode::NOT_FOUND),
     }
-    Ok(match session.end(id).await? {
-        true => Redirect::to(&format!("/sessions?ended={id}")).into_response(),
-        // It ended by itself meanwhile, or is somebody else's, which is told alike: the list says what is so.
-        false => Redirect::to("/sessions").into_response(),
-    })
 }
 
 /// What has no field but the token.
@@ -148,9 +141,12 @@ pub(crate) async fn end(
 pub(crate) struct NoFields {}
 
 /// `POST /sessions/others`
-pub(crate) async fn end_others(Sent { session, .. }: Sent<NoFields>) -> Result<Response, Error> {
-    session.logout_others().await?;
-    Ok(Redirect::to("/sessions?others").into_response())
+pub(crate) async fn end_others(
+    State(state): State<AppState>,
+    page: Page,
+    Sent { session, .. }: Sent<NoFields>,
+) -> Response {
+    at_once_or_ask(&state, &page, session, Then::Others).await
 }
 
 /// `POST /sessions/all`
@@ -159,19 +155,95 @@ pub(crate) async fn end_all(
     page: Page,
     Sent { session, .. }: Sent<NoFields>,
 ) -> Response {
-    let name = session.name().to_owned();
-    match session.logout_everywhere().await {
-        Ok(_) => (CLEAR, Redirect::to("/login?out")).into_response(),
-        Err(_) => {
-            let around = Around { who: Some(&name), here: "/sessions", ..Around::default() };
-            page.message(state.site.logout_failure_status, around, &NOT_EVERYWHERE)
+    at_once_or_ask(&state, &page, session, Then::All).await
+}
+
+/// What a page asks for that may need the password first. As a text it goes along until then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Then {
+    End(SessionId),
+    Others,
+    All,
+}
+
+impl fmt::Display for Then {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::End(id) => write!(f, "end {id}"),
+            Self::Others => f.write_str("others"),
+            Self::All => f.write_str("all"),
         }
+    }
+}
+
+impl FromStr for Then {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "others" => Ok(Self::Others),
+            "all" => Ok(Self::All),
+            text => text.strip_prefix("end ").and_then(|id| id.parse().ok()).map(Self::End).ok_or(()),
+        }
+    }
+}
+
+/// Ending this very session asks for nothing, ending others for a recent password (R52).
+async fn at_once_or_ask(state: &AppState, page: &Page, session: Session, then: Then) -> Response {
+    if then != Then::End(session.id()) && !session.is_recent(RECENT) {
+        return again::ask(page, &session, StatusCode::FORBIDDEN, &then.to_string(), "/sessions");
+    }
+    go_on(state, page, session, then).await
+}
+
+/// Does it, for somebody who may.
+pub(super) async fn go_on(state: &AppState, page: &Page, session: Session, then: Then) -> Response {
+    let name = session.name().to_owned();
+    let failed = |who, message| {
+        let around = Around { who, here: "/sessions", ..Around::default() };
+        page.message(state.site.logout_failure_status, around, message)
+    };
+    let logged_out = || (CLEAR, Redirect::to("/login?out")).into_response();
+    match then {
+        Then::End(id) if id == session.id() => match session.logout().await {
+            Ok(()) => logged_out(),
+            Err(_) => failed(None, &NOT_LOGGED_OUT),
+        },
+        Then::End(id) => match session.end(id).await {
+            Ok(true) => Redirect::to(&format!("/sessions?ended={id}")).into_response(),
+            // It ended by itself meanwhile, or is somebody else's, which is told alike: the list says what is so.
+            Ok(false) => Redirect::to("/sessions").into_response(),
+            Err(error) => error.into_response(),
+        },
+        Then::Others => match session.logout_others().await {
+            Ok(_) => Redirect::to("/sessions?others").into_response(),
+            Err(error) => error.into_response(),
+        },
+        Then::All => match session.logout_everywhere().await {
+            Ok(_) => logged_out(),
+            Err(_) => failed(Some(&name), &NOT_EVERYWHERE),
+        },
     }
 }
 
 pub(super) const NOT_EVERYWHERE: Message = Message {
     title: Text("not-logged-out-title"),
     text: Text("not-everywhere"),
-    bad: true,
+    tone: Tone::Bad,
     action: Action::Sessions,
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_done_goes_along_as_a_text_and_nothing_else_is_taken_for_it() {
+        for then in [Then::End(SessionId::from_i64(7).unwrap()), Then::Others, Then::All] {
+            assert_eq!(then.to_string().parse(), Ok(then));
+        }
+        for text in ["", "end", "end ", "end x", "All", "others "] {
+            assert_eq!(text.parse::<Then>(), Err(()), "{text:?}");
+        }
+    }
+}

@@ -15,7 +15,7 @@ use super::reasons::{of_name, of_password};
 use super::{Wrong, begin_session, logged_in};
 use crate::accounts::{AccountError, Credentials, RETRY_WHEN_BUSY};
 use crate::error;
-use crate::html::{Action, Around, Message, Page, Text};
+use crate::html::{Action, Around, Message, Page, Text, Tone};
 use crate::site::AppState;
 
 #[derive(Debug, Serialize)]
@@ -28,7 +28,10 @@ pub(super) struct Setup<'a> {
 
 impl Setup<'_> {
     pub(super) fn samples() -> [Self; 2] {
-        let wrong = Wrong::from([("username", Text("name-empty")), ("again", Text("passwords-differ"))]);
+        let wrong = Wrong::from([
+            ("username", Text("name-empty").into()),
+            ("again", Text("passwords-differ").into()),
+        ]);
         [Wrong::new(), wrong].map(|errors| Self { secret: EVIL, username: EVIL, errors, focus: "password" })
     }
 }
@@ -73,13 +76,13 @@ pub(crate) async fn setup(
     };
     let wrong = |field, text| setup_form(&page, &secret, &username, Wrong::from([(field, text)]));
     if password != again {
-        return wrong("again", Text("passwords-differ"));
+        return wrong("again", Text("passwords-differ").into());
     }
     let now = state.layer.sessions().now();
     match state.accounts.redeem_setup(&secret, &username, &password, now).await {
         Ok(_) => {}
-        Err(AccountError::BadName { reason }) => return wrong("username", of_name(reason)),
-        Err(AccountError::BadPassword { reason }) => return wrong("password", of_password(reason)),
+        Err(AccountError::BadName { reason }) => return wrong("username", of_name(&reason)),
+        Err(AccountError::BadPassword { reason }) => return wrong("password", of_password(&reason)),
         Err(AccountError::SetupInvalid | AccountError::NotEmpty) => return link_is_dead(&page),
         Err(cause) => return account_failure(&cause),
     }
@@ -105,8 +108,12 @@ fn link_is_dead(page: &Page) -> Response {
     page.message(StatusCode::NOT_FOUND, Around::default(), &DEAD)
 }
 
-pub(super) const DEAD: Message =
-    Message { title: Text("setup-dead-title"), text: Text("setup-dead"), bad: false, action: Action::None };
+pub(super) const DEAD: Message = Message {
+    title: Text("setup-dead-title"),
+    text: Text("setup-dead"),
+    tone: Tone::Plain,
+    action: Action::None,
+};
 
 fn account_failure(cause: &AccountError) -> Response {
     tracing::error!(

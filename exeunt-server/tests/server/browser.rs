@@ -164,3 +164,33 @@ async fn whoever_reads_german_gets_german() {
     browser.sees("Ihre Sitzungen").await;
     browser.close().await;
 }
+
+// R18, R41
+#[tokio::test]
+async fn a_changed_password_ends_the_other_browser_and_not_this_one() {
+    let place = Place::with_alice(Kept::OneFile);
+    let server = place.serve();
+    let browser = open(&server, Options::default()).await;
+    let other = open(&server, Options::default()).await;
+    for browser in [&browser, &other] {
+        browser.go("/").await;
+        log_in(browser).await;
+    }
+    browser.follow("Password").await;
+    browser.fill("current", PASSWORD).await;
+    browser.fill("password", "quite another horse altogether").await;
+    browser.fill("again", "quite another horse altogether").await;
+    browser.press("Change password").await;
+    browser.sees("Your password is changed").await;
+    other.follow("Sessions").await;
+    other.sees("Your session has ended.").await;
+    browser.follow("Sessions").await;
+    browser.sees("this one").await;
+    // What protects a session that goes on: the password once more, here before anything is to be done.
+    browser.go("/again?next=/password").await;
+    browser.fill("password", "quite another horse altogether").await;
+    browser.press("Go on").await;
+    browser.sees("Change your password").await;
+    browser.close().await;
+    other.close().await;
+}

@@ -118,6 +118,16 @@ async fn no_page_has_a_barrier_in_light_or_dark_on_a_phone_or_a_desktop() {
     browser.go("/sessions").await;
     browser.sees("Firefox on Windows").await;
     look.at("sessions").await;
+    browser.go("/again").await;
+    browser.sees("Confirm that it is you").await;
+    look.at("again").await;
+    browser.go("/password").await;
+    browser.fill("current", "wrong").await;
+    browser.fill("password", "another password").await;
+    browser.fill("again", "another password").await;
+    browser.press("Change password").await;
+    browser.sees("This is not your current password.").await;
+    look.at("password").await;
     browser.go("/nothing").await;
     browser.sees("Not found").await;
     look.at("not-found").await;
