@@ -100,9 +100,9 @@ enum Notice {
 impl Login<'_> {
     /// With something in every place.
     fn sample(notice: Notice, secure: bool) -> Self {
-        let url = secure.then_some(check::EVIL);
+        let url = secure.then_some("https://example.org");
         let errors = Wrong::from([("username", Text("name-empty").into())]);
-        let (next, username, focus) = (if secure { check::EVIL } else { "/" }, check::EVIL, "username");
+        let (next, username, focus) = (if secure { "/a?b=c&d=e" } else { "/" }, check::EVIL, "username");
         Self { notice, secure, public_url: url, next, username, remember: secure, errors, focus }
     }
 }

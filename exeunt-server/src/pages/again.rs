@@ -32,7 +32,7 @@ pub(super) struct Again<'a> {
 impl Again<'_> {
     pub(super) fn samples() -> [Self; 2] {
         let wrong = Wrong::from([("password", Text("password-wrong").into())]);
-        [Wrong::new(), wrong].map(|errors| Self { then: EVIL, next: EVIL, errors, focus: "password" })
+        [Wrong::new(), wrong].map(|errors| Self { then: EVIL, next: "/a?b=c&d=e", errors, focus: "password" })
     }
 }
 

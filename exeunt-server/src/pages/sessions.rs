@@ -53,7 +53,7 @@ impl Sessions {
     /// One alone, and two.
     pub(super) fn samples(now: Timestamp) -> [Self; 3] {
         let listed = |current| Listed {
-            id: EVIL.to_owned(),
+            id: format!("{EVIL}{current}"),
             client: ClientName::new(if current { "Firefox/1 (Linux)" } else { "(Linux)" }),
             began: Ago::new(now, now),
             seen: Ago::new(now, now),
