@@ -229,7 +229,7 @@ fn the_forms_suit_password_managers_and_keyboards(kept: Kept) {
     let server = place.serve();
     let page = server.browse("/login", None).body;
     for wanted in [
-        r#"<html lang="en">"#,
+        r#"<html lang="en" dir="ltr">"#,
         r#"<label for="username">"#,
         r#"<label for="password">"#,
         r#"autocomplete="username""#,
