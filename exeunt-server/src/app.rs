@@ -72,6 +72,7 @@ fn private(state: &AppState) -> Router {
         .layer(RequireSession::new());
     Router::new()
         .route("/", get(pages::home))
+        .nest("/admin", administration(state))
         .route("/again", get(pages::again_page).post(pages::again))
         .route("/password", get(pages::password_page).post(pages::password))
         .route("/sessions", get(pages::sessions))
@@ -85,6 +86,16 @@ fn private(state: &AppState) -> Router {
         // What is nested at `/api` is not asked for `/api/`.
         .route("/api/", any(error::not_found).layer(RequireSession::new()))
         .nest("/api", api)
+}
+
+/// For administrators alone.
+fn administration(state: &AppState) -> Router<AppState> {
+    Router::new()
+        .route("/accounts", get(pages::accounts).post(pages::add))
+        .route("/account", get(pages::account).post(pages::change))
+        .route("/sessions", get(pages::all_sessions).post(pages::end_session))
+        .fallback(error::not_found)
+        .layer(from_fn_with_state(state.clone(), pages::require_admin))
 }
 
 /// What every request passes, the last line first.

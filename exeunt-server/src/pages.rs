@@ -2,6 +2,7 @@
 //!
 //! Must never say "logged out" while a session lives, and must never send anybody to another site.
 
+mod admin;
 mod again;
 mod ago;
 mod check;
@@ -25,6 +26,8 @@ use exeunt::{Error, Logout, Origin, Session, Timestamp, Visitor};
 use serde::{Deserialize, Serialize};
 use tracing::Instrument as _;
 
+pub(crate) use self::admin::sessions as all_sessions;
+pub(crate) use self::admin::{account, accounts, add, change, end_session, require_admin};
 pub(crate) use self::again::{again, again_page};
 use self::ago::Ago;
 pub(crate) use self::check::check;
@@ -49,12 +52,19 @@ impl Home {
     }
 }
 
+/// Whether there is to be a way to the administrators' pages. Those ask for themselves; where nobody can tell, there is none.
+async fn is_admin(state: &AppState, session: &Session) -> bool {
+    let found = state.accounts.find_user(session.user()).await;
+    found.is_ok_and(|account| account.is_some_and(|account| account.admin && !account.disabled))
+}
+
 /// `GET /`
 pub(crate) async fn home(State(state): State<AppState>, page: Page, session: Session) -> Response {
     let record = session.record();
     let now = state.layer.sessions().now();
     let shown = Home { since: Ago::new(record.created_at(), now), client: ClientName::new(record.client()) };
-    let around = Around { who: Some(session.name()), here: "/", ..Around::default() };
+    let admin = is_admin(&state, &session).await;
+    let around = Around { who: Some(session.name()), admin, here: "/", ..Around::default() };
     page.show(StatusCode::OK, "home.html", around, &shown)
 }
 

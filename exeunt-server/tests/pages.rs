@@ -42,8 +42,8 @@ impl Server {
         let database = Database::open(folder.path().join("accounts.db")).unwrap();
         let accounts = Accounts::open(database, Hasher::with(CHEAP, 2, 100).unwrap()).await.unwrap();
         let accounts = accounts.apart_from(sessions.clone());
-        for name in ["alice", "bob"] {
-            accounts.add(name, PASSWORD, false, sessions.now()).await.unwrap();
+        for name in ["alice", "bob", "root"] {
+            accounts.add(name, PASSWORD, name == "root", sessions.now()).await.unwrap();
         }
         let site = Arc::new(Site::new(&Config::decide(Options::default()).unwrap(), sessions.now()).unwrap());
         let cookie = CookieConfig::default().name("session").secure(false);
@@ -256,4 +256,107 @@ async fn whoever_comes_back_after_the_session_ended_is_told_so_and_goes_on_after
     // Who never had one is not told so.
     let sent = server.send("GET", "/sessions", None, &[]).await;
     assert_eq!(sent.leads_to(), (303, "/login?next=/sessions"));
+}
+
+#[tokio::test] // R20, R25
+async fn the_administrators_pages_are_for_administrators_alone_asked_each_time() {
+    let server = Server::new().await;
+    let (alice, root) = (server.login("alice").await, server.login("root").await);
+    for path in ["/admin/accounts", "/admin/account?id=1", "/admin/sessions", "/admin/nothing", "/admin"] {
+        let refused = server.get(path, &alice).await;
+        assert!([403, 404].contains(&refused.status), "{path}: {}", refused.status);
+        assert!(!refused.body.contains("bob") && !refused.body.contains("root"), "{path}");
+        assert_eq!(server.send("GET", path, None, &[]).await.status, 303, "{path}");
+    }
+    let form = server.get("/sessions", &alice).await.field("form");
+    for (path, fields) in [
+        ("/admin/account", vec![("id", "2"), ("change", "remove")]),
+        ("/admin/accounts", vec![("username", "eve"), ("password", PASSWORD), ("admin", "yes")]),
+    ] {
+        let fields: Vec<_> = fields.into_iter().chain([("form", form.as_str())]).collect();
+        assert_eq!(server.send("POST", path, Some(&alice), &fields).await.status, 403, "{path}");
+    }
+    assert!(!server.get("/", &alice).await.body.contains("/admin/accounts"));
+    assert!(server.get("/", &root).await.body.contains("/admin/accounts"));
+    let list = server.get("/admin/accounts", &root).await;
+    assert!(list.status == 200 && list.body.contains("bob") && !list.body.contains("eve"), "{}", list.body);
+}
+
+#[tokio::test] // R19, R20
+async fn an_administrator_adds_disables_enables_and_removes_accounts_and_ends_sessions() {
+    let server = Server::new().await;
+    let root = server.login("root").await;
+    let add = |name: &'static str, password: &'static str| {
+        let fields = [("username", name), ("password", password)];
+        let (server, root) = (&server, &root);
+        async move { server.submit("/admin/accounts", "/admin/accounts", root, &fields).await }
+    };
+    for (name, password, said) in [
+        ("ALICE", PASSWORD, "An account of that name exists already."),
+        (" x", PASSWORD, "A name does not start or end with white space."),
+        ("carol", "", "Choose a password."),
+    ] {
+        let refused = add(name, password).await;
+        assert!(refused.status == 422 && refused.body.contains(said), "{name}: {}", refused.body);
+    }
+    let added = add("carol", PASSWORD).await;
+    let page = added.location.unwrap();
+    let id = page.strip_prefix("/admin/account?id=").unwrap();
+    let found = server.get("/admin/accounts?q=CAR", &root).await;
+    assert!(found.body.contains("1\u{2069} account") && !found.body.contains("bob"), "{}", found.body);
+
+    let change = |change: &'static str, password: &'static str| {
+        let fields = [("id", id), ("change", change), ("password", password)];
+        let (server, root) = (&server, &root);
+        async move { server.submit("/admin/accounts", "/admin/account", root, &fields).await }
+    };
+    let carol = server.login("carol").await;
+    assert!(server.get(&page, &root).await.body.contains("End all sessions"));
+    assert_eq!(change("end_sessions", "").await.leads_to(), (303, page.as_str()));
+    assert!(!server.lives(&carol).await);
+
+    let carol = server.login("carol").await;
+    assert_eq!(change("disable", "").await.status, 303);
+    assert!(!server.lives(&carol).await);
+    assert_eq!(server.login_with("carol", PASSWORD).await.status, 401);
+    assert_eq!(change("enable", "").await.status, 303);
+    assert_eq!(change("password", "").await.status, 422);
+    assert_eq!(change("password", OTHER).await.status, 303);
+    assert_eq!(server.login_with("carol", PASSWORD).await.status, 401);
+
+    let carol = server.login_with("carol", OTHER).await.cookie.unwrap();
+    let all = server.get("/admin/sessions", &root).await;
+    let (user, session) = (all.field("user"), all.field("session"));
+    assert_eq!(user, id);
+    let ended = server
+        .submit("/admin/accounts", "/admin/sessions", &root, &[("user", &user), ("session", &session)])
+        .await;
+    assert_eq!(ended.leads_to(), (303, "/admin/sessions"));
+    assert!(!server.lives(&carol).await);
+    assert_eq!(change("remove", "").await.leads_to(), (303, "/admin/accounts"));
+    assert_eq!(change("remove", "").await.status, 404);
+    assert_eq!(server.get(&page, &root).await.status, 404);
+}
+
+#[tokio::test] // R41
+async fn an_administrator_proves_who_they_are_before_they_change_anything_and_keeps_their_own_account() {
+    let server = Server::new().await;
+    let root = server.login("root").await;
+    for change in ["disable", "remove", "password"] {
+        let fields = [("id", "3"), ("change", change), ("password", OTHER)];
+        let refused = server.submit("/admin/accounts", "/admin/account", &root, &fields).await;
+        assert!(refused.status == 403 && refused.body.contains("your own account"), "{}", refused.body);
+    }
+    server.clock.advance(Duration::from_secs(301));
+    for (path, fields) in [
+        ("/admin/account", vec![("id", "1"), ("change", "remove")]),
+        ("/admin/accounts", vec![("username", "eve"), ("password", PASSWORD)]),
+        ("/admin/sessions", vec![("user", "1"), ("session", "x")]),
+    ] {
+        let asked = server.submit("/admin/accounts", path, &root, &fields).await;
+        assert!(asked.status == 403 && asked.body.contains("Confirm that it is you"), "{path}");
+        assert!(asked.field("next").starts_with(path), "{path}");
+    }
+    let list = server.get("/admin/accounts", &root).await.body;
+    assert!(list.contains("alice") && !list.contains("eve"));
 }

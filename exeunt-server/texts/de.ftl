@@ -70,6 +70,38 @@ again-hint = Ihre Anmeldung ist eine Weile her. Geben Sie Ihr Passwort noch einm
 again-do = Weiter
 again-not = Ohne das zurück
 
+## Für Verwalter
+admin-accounts = Konten
+admin-sessions = Alle Sitzungen
+admin-only = Diese Seite ist für Verwalter.
+admin-own = Das ist Ihr eigenes Konto: Hier nimmt es Ihnen nichts. Ihr Passwort hat seine eigene Seite.
+admin-find = Nach Namen suchen
+admin-find-do = Suchen
+admin-accounts-count =
+    { $count ->
+        [one] { $count } Konto
+       *[other] { $count } Konten
+    }
+admin-administrator = Verwalter
+admin-disabled = gesperrt
+admin-added = Angelegt
+admin-add = Ein Konto anlegen
+admin-add-do = Anlegen
+admin-sessions-of = Sitzungen
+admin-no-sessions = Es gibt keine Sitzung.
+admin-end-sessions = Alle Sitzungen beenden
+admin-password = Ein anderes Passwort setzen
+admin-password-hint = Alle Sitzungen des Kontos enden. Teilen Sie das Passwort auf sicherem Weg mit und lassen Sie es ändern.
+admin-password-do = Passwort setzen
+admin-access = Zugang
+admin-access-hint = Wer gesperrt oder entfernt wird, ist sofort überall abgemeldet. Ein Konto zu entfernen lässt sich nicht rückgängig machen.
+admin-enable = Freigeben
+admin-disable = Sperren
+admin-remove = Endgültig entfernen
+admin-sessions-hint = Die aller Leute, die ältesten zuerst.
+page-before = Früher
+page-after = Weiter
+
 ## Zeiten
 time-now = gerade eben
 time-minutes-ago =
@@ -117,6 +149,7 @@ name-empty = Wählen Sie einen Namen.
 name-long = Ein Name hat höchstens 64 Zeichen.
 name-control = Ein Name hat keine Steuerzeichen.
 name-space = Ein Name beginnt und endet nicht mit Leerraum.
+name-taken = Ein Konto dieses Namens gibt es schon.
 name-bad = Das kann kein Name sein.
 password-empty = Wählen Sie ein Passwort.
 password-long = Ein Passwort hat höchstens 1024 Bytes.

@@ -71,6 +71,38 @@ again-hint = You logged in a while ago. Type your password once more to go on.
 again-do = Go on
 again-not = Go back without it
 
+## For administrators
+admin-accounts = Accounts
+admin-sessions = Live sessions
+admin-only = This page is for administrators.
+admin-own = This is your own account: nothing here takes it away. Your password has a page of its own.
+admin-find = Find by name
+admin-find-do = Find
+admin-accounts-count =
+    { $count ->
+        [one] { $count } account
+       *[other] { $count } accounts
+    }
+admin-administrator = administrator
+admin-disabled = disabled
+admin-added = Added
+admin-add = Add an account
+admin-add-do = Add
+admin-sessions-of = Sessions
+admin-no-sessions = No session is live.
+admin-end-sessions = End all sessions
+admin-password = Set another password
+admin-password-hint = All sessions of the account end. Tell the password on a safe way, and ask for it to be changed.
+admin-password-do = Set password
+admin-access = Access
+admin-access-hint = Whoever is disabled or removed is logged out at once, everywhere. Removing an account cannot be undone.
+admin-enable = Enable
+admin-disable = Disable
+admin-remove = Remove for good
+admin-sessions-hint = Everybody's, the oldest first.
+page-before = Earlier
+page-after = More
+
 ## Times
 time-now = just now
 time-minutes-ago =
@@ -118,6 +150,7 @@ name-empty = Choose a name.
 name-long = A name has at most 64 characters.
 name-control = A name has no control characters.
 name-space = A name does not start or end with white space.
+name-taken = An account of that name exists already.
 name-bad = This cannot be a name.
 password-empty = Choose a password.
 password-long = A password has at most 1024 bytes.

@@ -17,7 +17,10 @@ macro_rules! templates {
 }
 
 /// Those of this project, by the name that a file has to have to take its place.
-pub(super) const TEMPLATES: [(&str, &str); 11] = templates![
+pub(super) const TEMPLATES: [(&str, &str); 14] = templates![
+    "admin-account.html",
+    "admin-accounts.html",
+    "admin-sessions.html",
     "again.html",
     "base.html",
     "client.html",

@@ -8,7 +8,7 @@ use minijinja::Value;
 use minijinja::value::Serde;
 use serde::Serialize;
 
-use super::{Home, Login, NOT_LOGGED_OUT, Notice, again, password, sessions, setup};
+use super::{Home, Login, NOT_LOGGED_OUT, Notice, admin, again, password, sessions, setup};
 use crate::error::message;
 use crate::html::{Action, Around, BrandError, Message, Page, Pages, Text, Tone};
 use axum::http::StatusCode;
@@ -59,6 +59,9 @@ fn samples() -> Vec<(&'static str, Value)> {
     samples.extend(setup::Setup::samples().iter().map(|sample| ("setup.html", value(sample))));
     samples.extend(again::Again::samples().iter().map(|sample| ("again.html", value(sample))));
     samples.extend(password::Password::samples().iter().map(|sample| ("password.html", value(sample))));
+    samples.extend(admin::AccountsPage::samples(now).iter().map(|one| ("admin-accounts.html", value(one))));
+    samples.extend(admin::AccountPage::samples(now).iter().map(|one| ("admin-account.html", value(one))));
+    samples.extend(admin::SessionsPage::samples(now).iter().map(|one| ("admin-sessions.html", value(one))));
     let statuses = (400..=511).filter_map(|status| StatusCode::from_u16(status).ok());
     let messages = statuses.map(message).chain([
         NOT_LOGGED_OUT,
@@ -66,6 +69,8 @@ fn samples() -> Vec<(&'static str, Value)> {
         setup::DEAD,
         password::CHANGED,
         password::LEFT,
+        admin::NOT_FOR_YOU,
+        admin::OWN,
     ]);
     samples.extend(messages.map(|message| ("message.html", value(&message))));
     let plain =

@@ -8,9 +8,9 @@ use axum::response::Response;
 use exeunt::Session;
 use serde::{Deserialize, Serialize};
 
-use super::Wrong;
 use super::form::{self, Sent};
 use super::reasons::of_password;
+use super::{Wrong, is_admin};
 use crate::accounts::AccountError;
 use crate::error;
 use crate::html::{Action, Around, Message, Page, Text, Tone};
@@ -30,14 +30,15 @@ impl Password {
 }
 
 /// `GET /password`
-pub(crate) async fn password_page(page: Page, session: Session) -> Response {
-    show(&page, session.name(), &form::token(&session), Wrong::new())
+pub(crate) async fn password_page(State(state): State<AppState>, page: Page, session: Session) -> Response {
+    let admin = is_admin(&state, &session).await;
+    show(&page, session.name(), admin, &form::token(&session), Wrong::new())
 }
 
-fn show(page: &Page, name: &str, form: &str, errors: Wrong) -> Response {
+fn show(page: &Page, name: &str, admin: bool, form: &str, errors: Wrong) -> Response {
     let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     // Nothing that was typed is sent back, so all is typed again, from the top.
-    let around = Around { who: Some(name), form: Some(form), here: "/password", ..Around::default() };
+    let around = Around { who: Some(name), admin, form: Some(form), here: "/password" };
     page.show(status, "password.html", around, &Password { errors, focus: "current" })
 }
 
@@ -56,11 +57,12 @@ pub(crate) async fn password(
     Sent { session, form: given }: Sent<PasswordForm>,
 ) -> Response {
     let (name, form) = (session.name().to_owned(), form::token(&session));
-    let wrong = |field, problem| show(&page, &name, &form, Wrong::from([(field, problem)]));
+    let admin = is_admin(&state, &session).await;
+    let wrong = |field, problem| show(&page, &name, admin, &form, Wrong::from([(field, problem)]));
     if given.password != given.again {
         return wrong("again", Text("passwords-differ").into());
     }
-    let around = Around { who: Some(&name), here: "/password", ..Around::default() };
+    let around = Around { who: Some(&name), admin, here: "/password", ..Around::default() };
     match state.accounts.change_password(session, given.current, given.password).await {
         Ok(_) => page.message(StatusCode::OK, around, &CHANGED),
         Err(AccountError::WrongPassword) => wrong("current", Text("password-wrong").into()),

@@ -17,7 +17,7 @@ use super::ago::Ago;
 use super::check::EVIL;
 use super::client::ClientName;
 use super::form::{self, Sent};
-use super::{CLEAR, NOT_LOGGED_OUT, again};
+use super::{CLEAR, NOT_LOGGED_OUT, again, is_admin};
 use crate::error;
 use crate::html::{Action, Around, Message, Page, Text, Tone};
 use crate::site::AppState;
@@ -39,7 +39,7 @@ enum Notice {
 }
 
 #[derive(Debug, Serialize)]
-struct Listed {
+pub(super) struct Listed {
     id: String,
     client: ClientName,
     began: Ago,
@@ -52,7 +52,21 @@ struct Listed {
 impl Sessions {
     /// One alone, and two.
     pub(super) fn samples(now: Timestamp) -> [Self; 3] {
-        let listed = |current| Listed {
+        let (one, two) = ((Notice::None, false), (Notice::Ended, true));
+        [one, two, (Notice::Others, false)].map(|(notice, others)| {
+            let sessions = if others {
+                vec![Listed::sample(now, true), Listed::sample(now, false)]
+            } else {
+                vec![Listed::sample(now, true)]
+            };
+            Self { notice, others, sessions }
+        })
+    }
+}
+
+impl Listed {
+    pub(super) fn sample(now: Timestamp, current: bool) -> Self {
+        Self {
             id: format!("{EVIL}{current}"),
             client: ClientName::new(if current { "Firefox/1 (Linux)" } else { "(Linux)" }),
             began: Ago::new(now, now),
@@ -60,17 +74,10 @@ impl Sessions {
             expires: Ago::new(now.plus(Duration::from_secs(90)), now),
             remembered: current,
             current,
-        };
-        let (one, two) = ((Notice::None, false), (Notice::Ended, true));
-        [one, two, (Notice::Others, false)].map(|(notice, others)| {
-            let sessions = if others { vec![listed(true), listed(false)] } else { vec![listed(true)] };
-            Self { notice, others, sessions }
-        })
+        }
     }
-}
 
-impl Listed {
-    fn new(record: &Record, current: SessionId, now: Timestamp) -> Self {
+    pub(super) fn new(record: &Record, current: SessionId, now: Timestamp) -> Self {
         Self {
             id: record.id().to_string(),
             client: ClientName::new(record.client()),
@@ -113,8 +120,8 @@ pub(crate) async fn sessions(
         _ => Notice::None,
     };
     let form = form::token(&session);
-    let around =
-        Around { who: Some(session.name()), form: Some(&form), here: "/sessions", ..Around::default() };
+    let admin = is_admin(&state, &session).await;
+    let around = Around { who: Some(session.name()), admin, form: Some(&form), here: "/sessions" };
     let shown = Sessions { notice, others: !other.is_empty(), sessions };
     Ok(page.show(StatusCode::OK, "sessions.html", around, &shown))
 }

@@ -194,3 +194,26 @@ async fn a_changed_password_ends_the_other_browser_and_not_this_one() {
     browser.close().await;
     other.close().await;
 }
+
+// R20
+#[tokio::test]
+async fn an_administrator_adds_an_account_and_disables_it_in_the_browser() {
+    let place = Place::new(Kept::OneFile);
+    place.run(["account", "add", "alice", "--admin", "--password-stdin"], PASSWORD);
+    let server = place.serve();
+    let browser = open(&server, Options { script: false, ..Options::default() }).await;
+    browser.go("/").await;
+    log_in(&browser).await;
+    browser.follow("Accounts").await;
+    browser.fill("username", "bob").await;
+    browser.fill("password", PASSWORD).await;
+    browser.press("Add").await;
+    browser.sees("No session is live.").await;
+    assert_eq!(server.try_login("bob", PASSWORD).status, 200);
+    browser.press("Disable").await;
+    browser.sees("disabled").await;
+    assert_eq!(server.try_login("bob", PASSWORD).status, 401);
+    browser.follow("Live sessions").await;
+    browser.sees("this one").await;
+    browser.close().await;
+}

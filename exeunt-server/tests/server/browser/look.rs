@@ -118,6 +118,19 @@ async fn no_page_has_a_barrier_in_light_or_dark_on_a_phone_or_a_desktop() {
     browser.go("/sessions").await;
     browser.sees("Firefox on Windows").await;
     look.at("sessions").await;
+    for name in ["bob", "carol", "a-name-that-is-as-long-as-somebody-thought-that-it-had-to-be"] {
+        place.run(["account", "add", name, "--password-stdin"], PASSWORD);
+    }
+    place.run(["account", "disable", "carol"], "");
+    browser.go("/admin/accounts").await;
+    browser.sees("Add an account").await;
+    look.at("admin-accounts").await;
+    browser.follow("bob").await;
+    browser.sees("No session is live.").await;
+    look.at("admin-account").await;
+    browser.go("/admin/sessions").await;
+    browser.sees("Safari on iPhone").await;
+    look.at("admin-sessions").await;
     browser.go("/again").await;
     browser.sees("Confirm that it is you").await;
     look.at("again").await;
