@@ -105,7 +105,7 @@ pub struct Options {
     #[arg(long, value_name = "COLOUR")]
     pub brand_accent: Option<Colour>,
 
-    /// Links at the foot of every page, such as Privacy=https://example.org/privacy.
+    /// Links at the foot of every page, such as Privacy=/privacy.
     #[arg(long, value_name = "TEXT=URL", value_delimiter = ',')]
     pub brand_links: Option<Vec<Link>>,
 

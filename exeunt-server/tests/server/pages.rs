@@ -240,3 +240,46 @@ fn the_forms_suit_password_managers_and_keyboards(kept: Kept) {
         assert!(page.contains(wanted), "{wanted}");
     }
 }
+
+#[test]
+fn a_server_looks_as_its_operator_wants_and_does_not_start_with_a_broken_template() {
+    let place = Place::with_alice(Kept::OneFile);
+    let brand = place.path().join("brand");
+    std::fs::create_dir_all(brand.join("templates")).unwrap();
+    std::fs::write(place.path().join("logo.svg"), "<svg xmlns=\"http://www.w3.org/2000/svg\"/>").unwrap();
+    let own = "{% extends \"base.html\" %}{% block title %}Welcome{% endblock %}{% block main %}<h1>Welcome, {{ who }}</h1>{% endblock %}";
+    std::fs::write(brand.join("templates/home.html"), own).unwrap();
+    let args = [
+        "--brand-name",
+        "Example & Sons",
+        "--brand-logo",
+        "logo.svg",
+        "--brand-accent",
+        "#ffff00",
+        "--brand-links",
+        "Privacy=https://example.org/privacy",
+        "--brand-folder",
+        "brand",
+    ];
+    let server = place.serve_with(&args);
+    let home = server.browse("/", Some(&server.login())).body;
+    for wanted in ["<h1>Welcome, alice</h1>", "Welcome · Example &amp; Sons", "Log out", ">Privacy</a>"] {
+        assert!(home.contains(wanted), "{wanted}: {home}");
+    }
+    let logo = server.browse("/assets/logo", None);
+    assert_eq!(logo.header("content-type"), Some("image/svg+xml"));
+    assert!(logo.body.starts_with("<svg"));
+    // Yellow on white cannot be read, so it is made darker.
+    let style = server.browse("/assets/style.css", None).body;
+    let accent = style.rsplit("--accent: #").nth(1).unwrap().split(';').next().unwrap();
+    assert!(accent.len() == 6 && accent != "ffff00" && accent.ends_with("00"), "{accent}");
+    drop(server);
+
+    std::fs::write(brand.join("templates/home.html"), "<p>\n{{ nobody }}").unwrap();
+    let (status, said) = Server::try_start(&place, &[], &args).err().unwrap();
+    assert!(!status.success());
+    assert!(said.contains("brand/templates/home.html, line 2"), "{said}");
+    std::fs::remove_file(brand.join("templates/home.html")).unwrap();
+    let (_, said) = Server::try_start(&place, &[], &["--brand-logo", "nothing.svg"]).err().unwrap();
+    assert!(said.contains("nothing.svg"), "{said}");
+}
