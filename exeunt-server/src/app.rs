@@ -14,6 +14,7 @@ use axum::routing::{any, get, post};
 use exeunt::{AuthRouter, Event, EventKind, Events, RequireSession};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::html::BrandError;
 use crate::site::{AppState, Site};
 use crate::{api, cors, error, openapi, pages, telemetry};
 
@@ -28,6 +29,15 @@ const BODY_WITHIN: Duration = Duration::from_secs(10);
 pub fn router(state: AppState) -> Router {
     let app = public(&state).fallback_service(private(&state));
     around(app, &state)
+}
+
+/// Makes every page once.
+///
+/// # Errors
+///
+/// If an operator's template cannot be used: which, and where in it.
+pub fn check_pages(state: &AppState) -> Result<(), BrandError> {
+    pages::check(&state.site.pages)
 }
 
 /// The only routes that answer without a session.
@@ -45,8 +55,9 @@ fn public(state: &AppState) -> Router {
         .merge(pages.with_state(state.clone()))
         .nest("/api/auth", auth)
         .layer(DefaultBodyLimit::max(LOGIN_BODY))
-        .route("/assets/style.css", get(pages::style))
-        .route("/assets/icon.svg", get(pages::icon))
+        .route("/assets/style.css", get(pages::style).with_state(state.clone()))
+        .route("/assets/page.js", get(pages::script))
+        .route("/assets/logo", get(pages::logo).with_state(state.clone()))
         .route("/openapi.json", get(openapi::json).with_state(Arc::clone(&described)))
         .route("/openapi", get(openapi::page).with_state(described))
         .route("/healthz", get(api::healthz))
@@ -64,6 +75,14 @@ fn private(state: &AppState) -> Router {
         .layer(RequireSession::new());
     Router::new()
         .route("/", get(pages::home))
+        .nest("/admin", administration(state))
+        .route("/again", get(pages::again_page).post(pages::again))
+        .route("/password", get(pages::password_page).post(pages::password))
+        .route("/sessions", get(pages::sessions))
+        .route("/sessions/end", post(pages::end))
+        .route("/sessions/others", post(pages::end_others))
+        .route("/sessions/all", post(pages::end_all))
+        .with_state(state.clone())
         .fallback(error::not_found)
         .layer(from_fn(telemetry::note_session))
         .layer(RequireSession::or_redirect_to("/login"))
@@ -72,15 +91,26 @@ fn private(state: &AppState) -> Router {
         .nest("/api", api)
 }
 
+/// For administrators alone.
+fn administration(state: &AppState) -> Router<AppState> {
+    Router::new()
+        .route("/accounts", get(pages::accounts).post(pages::add))
+        .route("/account", get(pages::account).post(pages::change))
+        .route("/sessions", get(pages::all_sessions).post(pages::end_session))
+        .fallback(error::not_found)
+        .layer(from_fn_with_state(state.clone(), pages::require_admin))
+}
+
 /// What every request passes, the last line first.
 fn around(app: Router, state: &AppState) -> Router {
     let events = state.layer.sessions().events();
     app.layer(state.layer.clone())
+        .layer(from_fn(pages::say_that_it_ended))
         .layer(from_fn_with_state((Arc::clone(&state.site), events.clone()), public_origin))
         .layer(from_fn(error::explain))
         .layer(from_fn(whole_body))
         .layer(CatchPanicLayer::custom(error::panicked))
-        .layer(from_fn(error::for_people))
+        .layer(from_fn_with_state(Arc::clone(&state.site), error::for_people))
         .layer(from_fn_with_state(Arc::clone(&state.site), cors::cross_origin))
         .layer(from_fn_with_state(Arc::clone(&state.site), headers))
         .layer(from_fn_with_state(Arc::clone(&state.site), telemetry::log_request))
@@ -143,8 +173,8 @@ const HEADERS: [(HeaderName, HeaderValue); 7] = [
     (
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(
-            "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; \
-             base-uri 'none'",
+            "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; \
+             form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
         ),
     ),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),

@@ -2,6 +2,7 @@
 //!
 //! Must never guess at what it does not know: an unknown key or variable is an error that names it.
 
+mod branding;
 mod options;
 mod origins;
 mod place;
@@ -18,6 +19,7 @@ use exeunt::Lifetime;
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
+pub use self::branding::{Colour, Link};
 pub use self::options::{LogFormat, Options, SameSite};
 use self::origins::origin_notices;
 pub use self::place::{Address, Place, PlaceError};
@@ -57,6 +59,11 @@ pub struct Config {
     pub cookie_same_site: SameSite,
     /// In bytes; 0 for none.
     pub near_cache_bytes: usize,
+    pub brand_name: String,
+    pub brand_logo: Option<PathBuf>,
+    pub brand_accent: Option<Colour>,
+    pub brand_links: Vec<Link>,
+    pub brand_folder: Option<PathBuf>,
     /// `None`: text on a terminal, JSON otherwise.
     pub log_format: Option<LogFormat>,
     pub log: String,
@@ -148,6 +155,11 @@ impl Config {
             cookie_domain: options.cookie_domain,
             cookie_same_site: options.cookie_same_site?,
             near_cache_bytes: options.near_cache_mib?.saturating_mul(1024 * 1024),
+            brand_name: options.brand_name?,
+            brand_logo: options.brand_logo,
+            brand_accent: options.brand_accent,
+            brand_links: options.brand_links?,
+            brand_folder: options.brand_folder,
             log_format: options.log_format,
             log: options.log?,
         })

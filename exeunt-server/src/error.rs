@@ -3,10 +3,11 @@
 //! Must never show a cause: what a person can do about it is here, the rest is in the log (R40).
 
 use std::any::Any;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::HttpBody;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -14,7 +15,8 @@ use exeunt::http::{names_html, problem, problem_with};
 use exeunt::store::Causes;
 
 use crate::accounts::{AccountError, RETRY_WHEN_BUSY};
-use crate::html::{Action, Message, Who, page};
+use crate::html::{Action, Around, Message, Page, Text, Tone, Who};
+use crate::site::Site;
 
 const PROBLEM: &str = "application/problem+json";
 
@@ -38,18 +40,16 @@ pub(crate) async fn explain(request: Request, next: Next) -> Response {
 /// Gives people a page where programs get a problem document.
 ///
 /// Somebody browses if they name `text/html` and did not ask the API; `*/*` does not count.
-pub(crate) async fn for_people(request: Request, next: Next) -> Response {
+pub(crate) async fn for_people(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let browses = names_html(request.headers()) && path != "/api" && !path.starts_with("/api/");
+    let page = browses.then(|| Page::of(&site.pages, request.headers()));
     let response = next.run(request).await;
     let is_problem = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == PROBLEM);
-    if !browses || !is_problem {
-        return response;
-    }
+    let Some(page) = page.filter(|_| is_problem) else { return response };
     let status = response.status();
     let who = response.extensions().get::<Who>().map(|Who(name)| name.as_str());
-    let message = Message { title: title(status), text: advice(status), who, action: Action::Home };
-    let page = page(status, &message);
+    let page = page.message(status, Around { who, ..Around::default() }, &message(status));
     dressed_as(response, page)
 }
 
@@ -134,7 +134,7 @@ fn later(mut response: Response, after: Duration) -> Response {
 }
 
 /// `new` in place of `old`, with what else was said, such as `Allow`, `Retry-After` and cookies.
-fn dressed_as(old: Response, mut new: Response) -> Response {
+pub(crate) fn dressed_as(old: Response, mut new: Response) -> Response {
     let (old, _) = old.into_parts();
     let stays = |name: &HeaderName| name == header::CONTENT_TYPE || name == header::CONTENT_LENGTH;
     for name in old.headers.keys().filter(|name| !stays(name)) {
@@ -165,16 +165,27 @@ fn title(status: StatusCode) -> &'static str {
     }
 }
 
-fn advice(status: StatusCode) -> &'static str {
-    match status {
-        StatusCode::FORBIDDEN => "This request came from another site, so nothing was done.",
-        StatusCode::NOT_FOUND => "There is nothing at this address.",
-        StatusCode::SERVICE_UNAVAILABLE => {
-            "The server cannot reach what it needs to answer. Nothing is known to be lost: try again in a moment."
-        }
-        status if status.is_server_error() => {
-            "The server made a mistake, and has made a note of it. Try again."
-        }
-        _ => "Nothing was done. Go back and try again.",
-    }
+/// What a page says of it.
+pub(crate) fn message(status: StatusCode) -> Message {
+    let (title, text) = match status {
+        StatusCode::BAD_REQUEST => (Text("error-400"), Text("error-not-done")),
+        StatusCode::UNAUTHORIZED => (Text("error-401"), Text("error-401-text")),
+        StatusCode::FORBIDDEN => (Text("error-403"), Text("error-403-text")),
+        StatusCode::NOT_FOUND => (Text("error-404"), Text("error-404-text")),
+        StatusCode::METHOD_NOT_ALLOWED => (Text("error-405"), Text("error-not-done")),
+        StatusCode::REQUEST_TIMEOUT => (Text("error-408"), Text("error-not-done")),
+        StatusCode::CONFLICT => (Text("error-409"), Text("error-not-done")),
+        StatusCode::PAYLOAD_TOO_LARGE => (Text("error-413"), Text("error-not-done")),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => (Text("error-415"), Text("error-not-done")),
+        StatusCode::UNPROCESSABLE_ENTITY => (Text("error-422"), Text("error-not-done")),
+        StatusCode::TOO_MANY_REQUESTS => (Text("error-429"), Text("error-429-text")),
+        StatusCode::SERVICE_UNAVAILABLE => (Text("error-503"), Text("error-503-text")),
+        status if status.is_server_error() => (Text("error-title"), Text("error-text")),
+        _ => (Text("error-title"), Text("error-not-done")),
+    };
+    let action = match status {
+        StatusCode::UNAUTHORIZED => Action::LogIn,
+        _ => Action::Home,
+    };
+    Message { title, text, tone: Tone::Plain, action }
 }

@@ -16,7 +16,7 @@ pub mod copy;
 mod cors;
 pub mod engines;
 mod error;
-mod html;
+pub mod html;
 mod openapi;
 mod pages;
 mod proxy;

@@ -1,52 +1,135 @@
-//! HTML: home, login, logout, first set-up. Works without scripts.
+//! HTML: home, login, logout, sessions, first set-up. Works without scripts.
 //!
 //! Must never say "logged out" while a session lives, and must never send anybody to another site.
 
+mod admin;
+mod again;
+mod ago;
+mod check;
+mod client;
+mod form;
+mod password;
+mod reasons;
+mod sessions;
 mod setup;
 
-use askama::Template;
+use std::collections::BTreeMap;
+
 use axum::extract::rejection::{FormRejection, QueryRejection};
-use axum::extract::{Form, Query, State};
+use axum::extract::{Form, Query, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use exeunt::http::local_path;
 use exeunt::store::Causes;
-use exeunt::{Error, Logout, Origin, Session, Visitor};
-use serde::Deserialize;
+use exeunt::{Error, Logout, Origin, Session, Timestamp, Visitor};
+use serde::{Deserialize, Serialize};
 use tracing::Instrument as _;
 
+pub(crate) use self::admin::sessions as all_sessions;
+pub(crate) use self::admin::{account, accounts, add, change, end_session, require_admin};
+pub(crate) use self::again::{again, again_page};
+use self::ago::Ago;
+pub(crate) use self::check::check;
+use self::client::ClientName;
+pub(crate) use self::password::{password, password_page};
+pub(crate) use self::sessions::{end, end_all, end_others, sessions};
 pub(crate) use self::setup::{setup, setup_page};
 use crate::accounts::{Accounts, Credentials};
 use crate::error;
-use crate::html::{Action, Message, page};
+use crate::html::{Action, Around, Message, Page, SCRIPT, Text, Tone};
 use crate::site::AppState;
 
-#[derive(Template)]
-#[template(path = "home.html")]
-struct Home<'a> {
-    name: &'a str,
+#[derive(Debug, Serialize)]
+struct Home {
+    since: Ago,
+    client: ClientName,
+}
+
+impl Home {
+    fn sample(now: Timestamp) -> Self {
+        Self { since: Ago::new(now, now), client: ClientName::new("curl/8") }
+    }
+}
+
+/// Whether there is to be a way to the administrators' pages. Those ask for themselves; where nobody can tell, there is none.
+async fn is_admin(state: &AppState, session: &Session) -> bool {
+    let found = state.accounts.find_user(session.user()).await;
+    found.is_ok_and(|account| account.is_some_and(|account| account.admin && !account.disabled))
 }
 
 /// `GET /`
-pub(crate) async fn home(session: Session) -> Response {
-    page(StatusCode::OK, &Home { name: session.name() })
+pub(crate) async fn home(State(state): State<AppState>, page: Page, session: Session) -> Response {
+    let record = session.record();
+    let now = state.layer.sessions().now();
+    let shown = Home { since: Ago::new(record.created_at(), now), client: ClientName::new(record.client()) };
+    let admin = is_admin(&state, &session).await;
+    let around = Around { who: Some(session.name()), admin, here: "/", ..Around::default() };
+    page.show(StatusCode::OK, "home.html", around, &shown)
 }
 
-#[derive(Template)]
-#[template(path = "login.html")]
+/// What is wrong with the fields of a form, by their names.
+type Wrong = BTreeMap<&'static str, Problem>;
+
+/// What is wrong with a field, and the number that there is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+struct Problem {
+    text: Text,
+    count: u64,
+}
+
+impl From<Text> for Problem {
+    fn from(text: Text) -> Self {
+        Self { text, count: 0 }
+    }
+}
+
+#[derive(Debug, Serialize)]
 struct Login<'a> {
-    notice: Notice<'a>,
+    notice: Notice,
+    /// Whether the session cookie goes over https alone.
+    secure: bool,
+    public_url: Option<&'a str>,
     next: &'a str,
     username: &'a str,
     remember: bool,
+    errors: Wrong,
+    focus: &'static str,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Notice<'a> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Notice {
     None,
     LoggedOut,
+    Ended,
     Wrong,
-    CookieNotKept { secure: bool, public_url: Option<&'a str> },
+    CookieNotKept,
+}
+
+impl Login<'_> {
+    /// With something in every place.
+    fn sample(notice: Notice, secure: bool) -> Self {
+        let url = secure.then_some("https://example.org");
+        let errors = Wrong::from([("username", Text("name-empty").into())]);
+        let (next, username, focus) = (if secure { "/a?b=c&d=e" } else { "/" }, check::EVIL, "username");
+        Self { notice, secure, public_url: url, next, username, remember: secure, errors, focus }
+    }
+}
+
+impl<'a> Login<'a> {
+    fn new(state: &'a AppState, notice: Notice, next: &'a str) -> Self {
+        Self {
+            notice,
+            secure: state.site.secure_cookie,
+            public_url: state.site.public_url.as_deref(),
+            next,
+            username: "",
+            remember: false,
+            errors: Wrong::new(),
+            focus: "username",
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -56,6 +139,8 @@ pub(crate) struct LoginQuery {
     out: Option<String>,
     /// Logged in just now, they say.
     done: Option<String>,
+    /// Sent here because the session had ended, they say.
+    ended: Option<String>,
 }
 
 /// `GET /login`
@@ -64,6 +149,7 @@ pub(crate) struct LoginQuery {
 /// here without its cookie was not kept by the browser.
 pub(crate) async fn login_page(
     State(state): State<AppState>,
+    page: Page,
     visitor: Visitor,
     query: Result<Query<LoginQuery>, QueryRejection>,
 ) -> Result<Response, Error> {
@@ -73,14 +159,30 @@ pub(crate) async fn login_page(
         return Ok(Redirect::to(next).into_response());
     }
     let notice = match query {
-        LoginQuery { done: Some(_), .. } => Notice::CookieNotKept {
-            secure: state.site.secure_cookie,
-            public_url: state.site.public_url.as_deref(),
-        },
+        LoginQuery { done: Some(_), .. } => Notice::CookieNotKept,
         LoginQuery { out: Some(_), .. } => Notice::LoggedOut,
+        LoginQuery { ended: Some(_), .. } => Notice::Ended,
         _ => Notice::None,
     };
-    Ok(page(StatusCode::OK, &Login { notice, next, username: "", remember: false }))
+    Ok(page.show(StatusCode::OK, "login.html", Around::default(), &Login::new(&state, notice, next)))
+}
+
+/// Whoever is sent to log in with a cookie that is dead had a session, and is told that it is over.
+pub(crate) async fn say_that_it_ended(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers();
+    let removed = headers
+        .get_all(header::SET_COOKIE)
+        .iter()
+        .any(|cookie| cookie.to_str().is_ok_and(|cookie| cookie.split("; ").any(|part| part == "Max-Age=0")));
+    let to = headers.get(header::LOCATION).and_then(|to| to.to_str().ok());
+    if let (StatusCode::SEE_OTHER, true, Some(to)) = (response.status(), removed, to)
+        && to.starts_with("/login?next=")
+        && let Ok(to) = HeaderValue::try_from(format!("{to}&ended"))
+    {
+        response.headers_mut().insert(header::LOCATION, to);
+    }
+    response
 }
 
 #[derive(Deserialize)]
@@ -106,6 +208,7 @@ pub async fn read_login_form(body: Vec<u8>) -> Option<(String, String)> {
 /// `POST /login`
 pub(crate) async fn login(
     State(state): State<AppState>,
+    page: Page,
     visitor: Visitor,
     form: Result<Form<LoginForm>, FormRejection>,
 ) -> Response {
@@ -115,12 +218,17 @@ pub(crate) async fn login(
     };
     let (remember, next) = (remember.is_some(), local(next.as_deref()));
     let credentials = Credentials { username: username.clone(), password };
-    match begin_session(visitor.remember(remember), state.accounts, credentials).await {
+    match begin_session(visitor.remember(remember), state.accounts.clone(), credentials).await {
         Ok(true) => logged_in(next),
         Err(response) => response,
         Ok(false) => {
-            let wrong = Login { notice: Notice::Wrong, next, username: &username, remember };
-            let mut response = page(StatusCode::UNAUTHORIZED, &wrong);
+            let wrong = Login {
+                username: &username,
+                remember,
+                focus: "password",
+                ..Login::new(&state, Notice::Wrong, next)
+            };
+            let mut response = page.show(StatusCode::UNAUTHORIZED, "login.html", Around::default(), &wrong);
             response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
             response
         }
@@ -162,11 +270,13 @@ fn logged_in(next: &str) -> Response {
 }
 
 /// `POST /logout`
-pub(crate) async fn logout(State(state): State<AppState>, visitor: Visitor) -> Response {
+pub(crate) async fn logout(State(state): State<AppState>, page: Page, visitor: Visitor) -> Response {
     match visitor.logout().await {
         Logout::Done => (CLEAR, Redirect::to("/login?out")).into_response(),
         Logout::NoSession => Redirect::to("/login?out").into_response(),
-        Logout::Failed(_) => page(state.site.logout_failure_status, &NOT_LOGGED_OUT),
+        Logout::Failed(_) => {
+            page.message(state.site.logout_failure_status, Around::default(), &NOT_LOGGED_OUT)
+        }
     }
 }
 
@@ -174,26 +284,32 @@ pub(crate) async fn logout(State(state): State<AppState>, visitor: Visitor) -> R
 const CLEAR: [(HeaderName, HeaderValue); 1] =
     [(HeaderName::from_static("clear-site-data"), HeaderValue::from_static("\"cache\", \"storage\""))];
 
-const NOT_LOGGED_OUT: Message<'static> = Message {
-    title: "You are not logged out",
-    text: "You are not logged out: the session could not be ended. Try again.",
-    who: None,
+const NOT_LOGGED_OUT: Message = Message {
+    title: Text("not-logged-out-title"),
+    text: Text("not-logged-out"),
+    tone: Tone::Bad,
     action: Action::LogOutAgain,
 };
 
 /// The stylesheet.
-pub(crate) async fn style() -> Response {
-    asset("text/css; charset=utf-8", include_str!("assets/style.css"))
+pub(crate) async fn style(State(state): State<AppState>) -> Response {
+    asset("text/css; charset=utf-8", state.site.pages.style().to_owned())
 }
 
-/// The icon.
-pub(crate) async fn icon() -> Response {
-    asset("image/svg+xml", include_str!("assets/icon.svg"))
+/// The script.
+pub(crate) async fn script() -> Response {
+    asset("text/javascript; charset=utf-8", SCRIPT)
 }
 
-fn asset(content_type: &'static str, text: &'static str) -> Response {
+/// The image at the top of the pages.
+pub(crate) async fn logo(State(state): State<AppState>) -> Response {
+    let (content_type, bytes) = state.site.pages.logo();
+    asset(content_type, bytes.to_vec())
+}
+
+fn asset(content_type: &'static str, body: impl IntoResponse) -> Response {
     let headers = [(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "public, max-age=86400")];
-    (headers, text).into_response()
+    (headers, body).into_response()
 }
 
 /// Where to go on: a path of this site, or home (R44).

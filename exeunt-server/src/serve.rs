@@ -77,7 +77,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let tasks =
         [tokio::spawn(sessions.clone().keep_purged()), tokio::spawn(accounts.clone().keep_working_off())];
     let admin = Admin::new(accounts.clone(), sessions.clone(), engines.clone(), config.public_url_at(bound));
-    let app = app::router(state(&config, bound, sessions.clone(), accounts.clone())?);
+    let state = state(&config, bound, sessions.clone(), accounts.clone())?;
+    app::check_pages(&state)?;
+    let app = app::router(state);
 
     let socket = engines.file().map(ControlSocket::bind);
     announce(bound, &accounts, &admin).await?;

@@ -2,15 +2,19 @@
 //!
 //! Must never take its address from a request.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::status::InvalidStatusCode;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use exeunt::{SessionLayer, Timestamp};
 
 use crate::accounts::Accounts;
 use crate::config::{Config, PublicUrl};
+use crate::html::{Brand, BrandError, Link, Page, Pages};
 use crate::proxy::{Peer, Proxies};
 
 /// Not for the subdomains: they are not this server's to speak for.
@@ -44,10 +48,23 @@ pub struct Site {
     pub(crate) logout_failure_status: StatusCode,
     /// The proxies whose word counts.
     pub(crate) proxies: Proxies,
+    /// What pages are made of.
+    pub(crate) pages: Arc<Pages>,
     /// Tells this run's request ids from another's.
     pub(crate) started: Timestamp,
     /// How many requests got an id.
     pub(crate) requests: AtomicU64,
+}
+
+/// Why the server cannot know itself.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+#[non_exhaustive]
+pub enum SiteError {
+    /// The status of a failed logout is none.
+    Status(#[from] InvalidStatusCode),
+    /// The pages cannot be made.
+    Pages(#[from] BrandError),
 }
 
 impl Site {
@@ -55,8 +72,8 @@ impl Site {
     ///
     /// # Errors
     ///
-    /// If the status of a failed logout is none.
-    pub fn new(config: &Config, started: Timestamp) -> Result<Self, InvalidStatusCode> {
+    /// If the status of a failed logout is none, or a file for the pages is broken: then it says which, and where.
+    pub fn new(config: &Config, started: Timestamp) -> Result<Self, SiteError> {
         let https = config.public_url.as_ref().is_some_and(PublicUrl::is_https);
         Ok(Self {
             public_url: config.public_url.as_ref().map(ToString::to_string),
@@ -71,6 +88,7 @@ impl Site {
             transport_security: https.then_some(TWO_YEARS),
             logout_failure_status: StatusCode::from_u16(config.logout_failure_status)?,
             proxies: Proxies::new(config.trusted_proxies.clone()),
+            pages: Arc::new(Pages::new(&brand(config))?),
             started,
             requests: AtomicU64::new(0),
         })
@@ -85,5 +103,25 @@ impl Site {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let id = format!("{:x}-{number}", self.started.as_micros());
         HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("-"))
+    }
+}
+
+fn brand(config: &Config) -> Brand {
+    let link = |link: &crate::config::Link| Link { text: link.text.clone(), url: link.url.clone() };
+    Brand {
+        name: config.brand_name.clone(),
+        logo: config.brand_logo.clone(),
+        accent: config.brand_accent.map(|colour| colour.0),
+        links: config.brand_links.iter().map(link).collect(),
+        folder: config.brand_folder.clone(),
+    }
+}
+
+/// In the language of whoever asks.
+impl FromRequestParts<AppState> for Page {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Infallible> {
+        Ok(Self::of(&state.site.pages, &parts.headers))
     }
 }

@@ -5,6 +5,7 @@
 //! What is not installed is an error that names the Debian package; `cargo xtask test` installs it.
 
 mod certificate;
+mod chromedriver;
 mod cluster;
 mod command;
 mod pgbouncer;
@@ -19,6 +20,7 @@ mod soak;
 mod tests;
 
 pub use self::certificate::Certificate;
+pub use self::chromedriver::ChromeDriver;
 pub use self::cluster::Cluster;
 pub use self::pgbouncer::PgBouncer;
 pub use self::postgres::Postgres;

@@ -1,4 +1,4 @@
-//! One way to do each thing: `cargo xtask test | ci | tidy | soak | fuzz | races | mutants | services | bench`.
+//! One way to do each thing: `cargo xtask test | ci | tidy | soak | fuzz | races | mutants | services | screenshots | bench`.
 //!
 //! Must never pass because a tool was missing: what cannot be checked is a failure.
 
@@ -11,6 +11,7 @@ mod licence;
 mod logs;
 mod mutants;
 mod races;
+mod screenshots;
 mod services;
 mod soak;
 mod steps;
@@ -39,6 +40,12 @@ enum Task {
     Fuzz(fuzz::Options),
     /// Starts one of each server on free loopback ports, until Ctrl-C or the end of standard input.
     Services,
+    /// Takes a picture of every page, in light and dark, on a phone and on a desktop.
+    Screenshots {
+        /// Where to.
+        #[arg(default_value = "target/screenshots")]
+        folder: PathBuf,
+    },
     /// Breaks the library in one place after another, and asks whether a test notices.
     Mutants(mutants::Options),
     /// Attacks the logout of exeunt and of its peers in the same way, and writes the tables of EVIDENCE.md.
@@ -78,6 +85,7 @@ fn run(task: &Task) -> Result<()> {
         Task::Fuzz(options) => fuzz::run(&root, options),
         Task::Mutants(options) => mutants::run(&root, options),
         Task::Races { arguments } => races::run(&root, arguments),
+        Task::Screenshots { folder } => screenshots::run(&root, folder),
         Task::Services => services::run(),
         Task::Bench { arguments } => bench::run(&root, arguments),
     }

@@ -41,17 +41,42 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     },
     Need { command: "strace", package: "strace", why: "tests look at the order of system calls" },
     Need { command: "systemd-analyze", package: "systemd", why: "it checks deploy/exeunt.service" },
+    Need { command: "chromium", package: "chromium", why: "the pages are tested in a real browser" },
+    Need { command: "chromedriver", package: "chromium-driver", why: "it drives the browser" },
+    Need { command: "java", package: "default-jre-headless", why: "the W3C's checker of pages runs on it" },
+    Need { command: "npm", package: "npm", why: "it fetches what the pages are looked at with" },
     Need { command: "nginx", package: "nginx-light", why: "it checks deploy/nginx.conf" },
 ];
 
 /// Installs what the tests need, then runs them, doctests included, and looks through what their servers logged.
 pub(crate) fn run(root: &Path) -> Result<()> {
     provide(FOR_TESTS)?;
+    provide_for_pages(root)?;
     let kept = logs::empty_folder(root)?;
     let mut tests = cargo(root);
     tests.args(["test", "--workspace", "--all-features", "--locked"]).env(logs::VARIABLE, &kept);
     run_command(&mut tests)?;
     logs::check(&kept)
+}
+
+/// What the tests look at pages with: axe-core and the W3C's checker, in the versions of a lock file that names their hashes.
+pub(crate) fn provide_for_pages(root: &Path) -> Result<()> {
+    let folder = root.join("target/browser-tools");
+    std::fs::create_dir_all(&folder)?;
+    let lock = "package-lock.json";
+    let wanted = root.join("exeunt-server/tests/browser-tools");
+    let is_there = std::fs::read(folder.join("provided")).ok() == Some(std::fs::read(wanted.join(lock))?);
+    if is_there {
+        return Ok(());
+    }
+    for file in ["package.json", lock] {
+        std::fs::copy(wanted.join(file), folder.join(file))?;
+    }
+    let mut npm = Command::new("npm");
+    // Nothing that a package brings is run at its installation.
+    run_command(npm.current_dir(&folder).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]))?;
+    std::fs::copy(wanted.join(lock), folder.join("provided"))?;
+    Ok(())
 }
 
 /// Sees to it that every command is there.

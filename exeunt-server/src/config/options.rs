@@ -3,6 +3,7 @@
 //! Must never decide anything: what is not set stays unset here.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -10,7 +11,7 @@ use exeunt::Lifetime;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Place, PublicUrl};
+use super::{Colour, Link, Place, PublicUrl};
 
 /// The options, as far as they are set. A field's documentation is its help, and its comment in `exeunt config`.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +105,28 @@ pub struct Options {
     #[arg(long, value_name = "MIB")]
     pub near_cache_mib: Option<usize>,
 
+    /// What the pages call this server.
+    #[arg(long, value_name = "NAME")]
+    pub brand_name: Option<String>,
+
+    /// An image for the top of the pages and the browser's tab: .svg, .png, .webp or .jpg, best square.
+    #[arg(long, value_name = "FILE")]
+    pub brand_logo: Option<PathBuf>,
+
+    /// The colour of buttons and links, such as #0b57d0. It is made darker, or in dark mode lighter, as far as it takes to
+    /// be readable.
+    #[arg(long, value_name = "COLOUR")]
+    pub brand_accent: Option<Colour>,
+
+    /// Links at the foot of every page, such as Privacy=/privacy.
+    #[arg(long, value_name = "TEXT=URL", value_delimiter = ',')]
+    pub brand_links: Option<Vec<Link>>,
+
+    /// A folder with templates/*.html in place of the server's own of that name, and texts/*.ftl that change what pages say
+    /// or add a language. It is read at start, and an error in it names file and line.
+    #[arg(long, value_name = "FOLDER")]
+    pub brand_folder: Option<PathBuf>,
+
     /// How to write the log: text or json. If it is not set: text on a terminal, JSON otherwise.
     #[arg(long, value_name = "text|json")]
     pub log_format: Option<LogFormat>,
@@ -162,6 +185,11 @@ impl Options {
             cookie_domain: None,
             cookie_same_site: Some(SameSite::Lax),
             near_cache_mib: Some(64),
+            brand_name: Some("exeunt".to_owned()),
+            brand_logo: None,
+            brand_accent: None,
+            brand_links: Some(Vec::new()),
+            brand_folder: None,
             log_format: None,
             log: Some("info".to_owned()),
         }
@@ -188,6 +216,11 @@ impl Options {
             cookie_domain: self.cookie_domain.or(below.cookie_domain),
             cookie_same_site: self.cookie_same_site.or(below.cookie_same_site),
             near_cache_mib: self.near_cache_mib.or(below.near_cache_mib),
+            brand_name: self.brand_name.or(below.brand_name),
+            brand_logo: self.brand_logo.or(below.brand_logo),
+            brand_accent: self.brand_accent.or(below.brand_accent),
+            brand_links: self.brand_links.or(below.brand_links),
+            brand_folder: self.brand_folder.or(below.brand_folder),
             log_format: self.log_format.or(below.log_format),
             log: self.log.or(below.log),
         }

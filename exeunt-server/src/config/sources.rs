@@ -114,6 +114,11 @@ mod tests {
             ("EXEUNT_COOKIE_DOMAIN", "example.org"),
             ("EXEUNT_COOKIE_SAME_SITE", "strict"),
             ("EXEUNT_NEAR_CACHE_MIB", "8"),
+            ("EXEUNT_BRAND_NAME", "Example"),
+            ("EXEUNT_BRAND_LOGO", "logo.svg"),
+            ("EXEUNT_BRAND_ACCENT", "#0b57d0"),
+            ("EXEUNT_BRAND_LINKS", "Help=https://example.org/help,Privacy=/privacy"),
+            ("EXEUNT_BRAND_FOLDER", "brand"),
             ("EXEUNT_LOG_FORMAT", "json"),
             ("EXEUNT_LOG", "debug"),
         ];

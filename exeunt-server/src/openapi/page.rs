@@ -1,17 +1,20 @@
 //! The document as a page. Works without scripts, and asks no other server for anything.
 
-use askama::Template;
+use serde::Serialize;
 use serde_json::Value;
 
-#[derive(Template)]
-#[template(path = "openapi.html")]
+use crate::html::{VERSION, standing_alone};
+
+#[derive(Serialize)]
 struct Page {
+    assets: &'static str,
     title: String,
     version: String,
     about: Vec<String>,
     operations: Vec<Operation>,
 }
 
+#[derive(Serialize)]
 struct Operation {
     id: String,
     method: String,
@@ -23,12 +26,14 @@ struct Operation {
     answers: Vec<Answer>,
 }
 
+#[derive(Serialize)]
 struct Answer {
     status: String,
     about: String,
     has: Vec<Field>,
 }
 
+#[derive(Serialize)]
 struct Field {
     name: String,
     kind: String,
@@ -40,12 +45,13 @@ struct Field {
 pub(super) fn render(document: &Value) -> String {
     let info = |key: &str| text(document.pointer("/info").unwrap_or(&Value::Null), key);
     let page = Page {
+        assets: VERSION,
         title: info("title"),
         version: info("version"),
         about: paragraphs(&info("description")),
         operations: operations(document),
     };
-    page.render().unwrap_or_default()
+    standing_alone(include_str!("../../templates/openapi.html"), &page).unwrap_or_default()
 }
 
 fn operations(document: &Value) -> Vec<Operation> {

@@ -2,27 +2,38 @@
 //!
 //! Must never let the link's secret into a `Referer`, nor work twice.
 
-use askama::Template;
 use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{Form, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use exeunt::Visitor;
 use exeunt::store::Causes;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::{begin_session, logged_in};
+use super::check::EVIL;
+use super::reasons::{of_name, of_password};
+use super::{Wrong, begin_session, logged_in};
 use crate::accounts::{AccountError, Credentials, RETRY_WHEN_BUSY};
 use crate::error;
-use crate::html::{Action, Message, page};
+use crate::html::{Action, Around, Message, Page, Text, Tone};
 use crate::site::AppState;
 
-#[derive(Template)]
-#[template(path = "setup.html")]
-struct Setup<'a> {
-    problem: &'a str,
+#[derive(Debug, Serialize)]
+pub(super) struct Setup<'a> {
     secret: &'a str,
     username: &'a str,
+    errors: Wrong,
+    focus: &'static str,
+}
+
+impl Setup<'_> {
+    pub(super) fn samples() -> [Self; 2] {
+        let wrong = Wrong::from([
+            ("username", Text("name-empty").into()),
+            ("again", Text("passwords-differ").into()),
+        ]);
+        [Wrong::new(), wrong].map(|errors| Self { secret: EVIL, username: EVIL, errors, focus: "password" })
+    }
 }
 
 #[derive(Deserialize)]
@@ -33,12 +44,13 @@ pub(crate) struct SetupQuery {
 /// `GET /setup?secret=…`
 pub(crate) async fn setup_page(
     State(state): State<AppState>,
+    page: Page,
     query: Result<Query<SetupQuery>, QueryRejection>,
 ) -> Response {
     let secret = query.map(|Query(query)| query.secret).unwrap_or_default();
     match state.accounts.setup_is_valid(&secret, state.layer.sessions().now()).await {
-        Ok(true) => setup_form(StatusCode::OK, "", &secret, ""),
-        Ok(false) => link_is_dead(),
+        Ok(true) => setup_form(&page, &secret, "", Wrong::new()),
+        Ok(false) => link_is_dead(&page),
         Err(cause) => account_failure(&cause),
     }
 }
@@ -54,6 +66,7 @@ pub(crate) struct SetupForm {
 /// `POST /setup`
 pub(crate) async fn setup(
     State(state): State<AppState>,
+    page: Page,
     visitor: Visitor,
     form: Result<Form<SetupForm>, FormRejection>,
 ) -> Response {
@@ -61,18 +74,16 @@ pub(crate) async fn setup(
         Ok(Form(form)) => form,
         Err(rejection) => return error::refused(rejection.status()),
     };
+    let wrong = |field, text| setup_form(&page, &secret, &username, Wrong::from([(field, text)]));
     if password != again {
-        let problem = "The two passwords are not the same.";
-        return setup_form(StatusCode::UNPROCESSABLE_ENTITY, problem, &secret, &username);
+        return wrong("again", Text("passwords-differ").into());
     }
     let now = state.layer.sessions().now();
     match state.accounts.redeem_setup(&secret, &username, &password, now).await {
         Ok(_) => {}
-        // Says which of the two it is: the reason alone fits both.
-        Err(cause @ (AccountError::BadName { .. } | AccountError::BadPassword { .. })) => {
-            return setup_form(StatusCode::UNPROCESSABLE_ENTITY, &cause.to_string(), &secret, &username);
-        }
-        Err(AccountError::SetupInvalid | AccountError::NotEmpty) => return link_is_dead(),
+        Err(AccountError::BadName { reason }) => return wrong("username", of_name(&reason)),
+        Err(AccountError::BadPassword { reason }) => return wrong("password", of_password(&reason)),
+        Err(AccountError::SetupInvalid | AccountError::NotEmpty) => return link_is_dead(&page),
         Err(cause) => return account_failure(&cause),
     }
     // The account exists now, whatever comes of this login.
@@ -82,19 +93,27 @@ pub(crate) async fn setup(
     }
 }
 
-fn setup_form(status: StatusCode, problem: &str, secret: &str, username: &str) -> Response {
-    let mut response = page(status, &Setup { problem, secret, username });
+fn setup_form(page: &Page, secret: &str, username: &str, errors: Wrong) -> Response {
+    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    // Passwords are not sent back, so what comes first is to be typed again.
+    let focus = if errors.contains_key("username") || username.is_empty() { "username" } else { "password" };
+    let shown = Setup { secret, username, errors, focus };
+    let mut response = page.show(status, "setup.html", Around::default(), &shown);
     // Its address holds the secret. Not `no-referrer`, under which browsers send a form with `Origin: null`.
     response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("strict-origin"));
     response
 }
 
-fn link_is_dead() -> Response {
-    let title = "This link does not work";
-    let text = "A set-up link works once, for 15 minutes, while there is no account. \
-                On the server, “exeunt account setup-link” makes a new one.";
-    page(StatusCode::NOT_FOUND, &Message { title, text, who: None, action: Action::None })
+fn link_is_dead(page: &Page) -> Response {
+    page.message(StatusCode::NOT_FOUND, Around::default(), &DEAD)
 }
+
+pub(super) const DEAD: Message = Message {
+    title: Text("setup-dead-title"),
+    text: Text("setup-dead"),
+    tone: Tone::Plain,
+    action: Action::None,
+};
 
 fn account_failure(cause: &AccountError) -> Response {
     tracing::error!(

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod attack;
+mod browser;
 #[path = "../common/mod.rs"]
 mod common;
 mod crash;

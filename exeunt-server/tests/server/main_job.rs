@@ -521,9 +521,7 @@ fn the_first_administrator_is_made_in_the_browser_once(kept: Kept) {
     };
     assert_eq!(fill("wrong", "root", PASSWORD, PASSWORD).status, 404);
     assert_eq!(fill(secret, "root", PASSWORD, "something else entirely").status, 422);
-    for (name, password, problem) in
-        [("", PASSWORD, "name: it is empty"), ("root", "", "password: it is empty")]
-    {
+    for (name, password, problem) in [("", PASSWORD, "Choose a name."), ("root", "", "Choose a password.")] {
         let refused = fill(secret, name, password, password);
         assert_eq!(refused.status, 422);
         assert!(refused.body.contains(problem), "{refused:?}");

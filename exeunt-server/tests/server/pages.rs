@@ -37,7 +37,7 @@ fn a_person_logs_in_sees_home_and_logs_out(kept: Kept) {
     assert_eq!((back.status, back.location()), (303, "/"));
     let home = server.browse("/", Some(&token));
     assert_eq!(home.status, 200);
-    assert!(home.body.contains("Hello, alice."));
+    assert!(home.body.contains("Hello, \u{2068}alice\u{2069}."), "{}", home.body);
     assert!(home.body.contains(r#"method="post" action="/logout""#)); // R21
 
     let lost = server.browse("/nothing", Some(&token));
@@ -187,7 +187,10 @@ fn every_answer_tells_browsers_to_keep_to_themselves(kept: Kept) {
             ("GET", "/healthz", None),
             ("GET", "/readyz", None),
             ("GET", "/assets/style.css", None),
-            ("GET", "/assets/icon.svg", None),
+            ("GET", "/assets/page.js", None),
+            ("GET", "/assets/logo", None),
+            ("GET", "/sessions", Some(&token)),
+            ("GET", "/sessions", None),
             ("POST", "/api/auth/login", None),
             ("POST", "/logout", Some(&token)),
         ] {
@@ -198,8 +201,8 @@ fn every_answer_tells_browsers_to_keep_to_themselves(kept: Kept) {
                 |name: &str| answer.header(name).unwrap_or_else(|| panic!("no {name}: {method} {path}"));
             assert_eq!(
                 header("content-security-policy"),
-                "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; \
-                 base-uri 'none'"
+                "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; \
+                 form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
             );
             assert_eq!(header("x-content-type-options"), "nosniff");
             assert!(["same-origin", "strict-origin"].contains(&header("referrer-policy")));
@@ -212,7 +215,7 @@ fn every_answer_tells_browsers_to_keep_to_themselves(kept: Kept) {
             assert!(strict.is_none_or(|value| value == "max-age=63072000"));
             assert_eq!(answer.header("access-control-allow-origin"), None); // R54
             assert!(
-                !answer.body.contains("<script")
+                !answer.body.contains("<script>")
                     && !answer.body.contains("style=\"")
                     && !answer.body.contains("<style")
             );
@@ -226,7 +229,7 @@ fn the_forms_suit_password_managers_and_keyboards(kept: Kept) {
     let server = place.serve();
     let page = server.browse("/login", None).body;
     for wanted in [
-        r#"<html lang="en">"#,
+        r#"<html lang="en" dir="ltr">"#,
         r#"<label for="username">"#,
         r#"<label for="password">"#,
         r#"autocomplete="username""#,
@@ -236,4 +239,47 @@ fn the_forms_suit_password_managers_and_keyboards(kept: Kept) {
     ] {
         assert!(page.contains(wanted), "{wanted}");
     }
+}
+
+#[test]
+fn a_server_looks_as_its_operator_wants_and_does_not_start_with_a_broken_template() {
+    let place = Place::with_alice(Kept::OneFile);
+    let brand = place.path().join("brand");
+    std::fs::create_dir_all(brand.join("templates")).unwrap();
+    std::fs::write(place.path().join("logo.svg"), "<svg xmlns=\"http://www.w3.org/2000/svg\"/>").unwrap();
+    let own = "{% extends \"base.html\" %}{% block title %}Welcome{% endblock %}{% block main %}<h1>Welcome, {{ who }}</h1>{% endblock %}";
+    std::fs::write(brand.join("templates/home.html"), own).unwrap();
+    let args = [
+        "--brand-name",
+        "Example & Sons",
+        "--brand-logo",
+        "logo.svg",
+        "--brand-accent",
+        "#ffff00",
+        "--brand-links",
+        "Privacy=https://example.org/privacy",
+        "--brand-folder",
+        "brand",
+    ];
+    let server = place.serve_with(&args);
+    let home = server.browse("/", Some(&server.login())).body;
+    for wanted in ["<h1>Welcome, alice</h1>", "Welcome · Example &amp; Sons", "Log out", ">Privacy</a>"] {
+        assert!(home.contains(wanted), "{wanted}: {home}");
+    }
+    let logo = server.browse("/assets/logo", None);
+    assert_eq!(logo.header("content-type"), Some("image/svg+xml"));
+    assert!(logo.body.starts_with("<svg"));
+    // Yellow on white cannot be read, so it is made darker.
+    let style = server.browse("/assets/style.css", None).body;
+    let accent = style.rsplit("--accent: #").nth(1).unwrap().split(';').next().unwrap();
+    assert!(accent.len() == 6 && accent != "ffff00" && accent.ends_with("00"), "{accent}");
+    drop(server);
+
+    std::fs::write(brand.join("templates/home.html"), "<p>\n{{ nobody }}").unwrap();
+    let (status, said) = Server::try_start(&place, &[], &args).err().unwrap();
+    assert!(!status.success());
+    assert!(said.contains("brand/templates/home.html, line 2"), "{said}");
+    std::fs::remove_file(brand.join("templates/home.html")).unwrap();
+    let (_, said) = Server::try_start(&place, &[], &["--brand-logo", "nothing.svg"]).err().unwrap();
+    assert!(said.contains("nothing.svg"), "{said}");
 }

@@ -1,0 +1,119 @@
+//! Logging in again within a session, before what could lock its owner out (R41, R52).
+//!
+//! Must never go on with what was asked for before the password was right.
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use exeunt::store::Causes;
+use exeunt::{Error, Origin, Session};
+use serde::{Deserialize, Serialize};
+use tracing::Instrument as _;
+
+use super::check::EVIL;
+use super::form::{self, Sent};
+use super::{Wrong, local, sessions};
+use crate::accounts::{Accounts, Credentials};
+use crate::error;
+use crate::html::{Around, Page, Text};
+use crate::site::AppState;
+
+#[derive(Debug, Serialize)]
+pub(super) struct Again<'a> {
+    /// What to do then, as [`sessions::Then`] writes it.
+    then: &'a str,
+    /// Where to go then.
+    next: &'a str,
+    errors: Wrong,
+    focus: &'static str,
+}
+
+impl Again<'_> {
+    pub(super) fn samples() -> [Self; 2] {
+        let wrong = Wrong::from([("password", Text("password-wrong").into())]);
+        [Wrong::new(), wrong].map(|errors| Self { then: EVIL, next: "/a?b=c&d=e", errors, focus: "password" })
+    }
+}
+
+/// Asks for the password, to do something then.
+pub(super) fn ask(page: &Page, session: &Session, status: StatusCode, then: &str, next: &str) -> Response {
+    asked(page, &Shown::of(session), status, then, next, Wrong::new())
+}
+
+/// What of a session its pages show.
+struct Shown {
+    name: String,
+    form: String,
+}
+
+impl Shown {
+    fn of(session: &Session) -> Self {
+        Self { name: session.name().to_owned(), form: form::token(session) }
+    }
+}
+
+fn asked(page: &Page, shown: &Shown, status: StatusCode, then: &str, next: &str, errors: Wrong) -> Response {
+    let around = Around { who: Some(&shown.name), form: Some(&shown.form), ..Around::default() };
+    page.show(status, "again.html", around, &Again { then, next, errors, focus: "password" })
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct AgainQuery {
+    next: Option<String>,
+}
+
+/// `GET /again`
+pub(crate) async fn again_page(
+    page: Page,
+    session: Session,
+    query: Result<Query<AgainQuery>, QueryRejection>,
+) -> Response {
+    let Query(query) = query.unwrap_or_default();
+    ask(&page, &session, StatusCode::OK, "", local(query.next.as_deref()))
+}
+
+/// No Debug: it has a password.
+#[derive(Deserialize)]
+pub(crate) struct AgainForm {
+    password: String,
+    #[serde(default)]
+    then: String,
+    next: Option<String>,
+}
+
+/// `POST /again`
+pub(crate) async fn again(
+    State(state): State<AppState>,
+    page: Page,
+    Sent { session, form }: Sent<AgainForm>,
+) -> Result<Response, Response> {
+    let next = local(form.next.as_deref());
+    let shown = Shown::of(&session);
+    let renewed = renew(state.accounts.clone(), session, form.password).await?;
+    let Some(session) = renewed else {
+        let errors = Wrong::from([("password", Text("password-wrong").into())]);
+        return Ok(asked(&page, &shown, StatusCode::FORBIDDEN, &form.then, next, errors));
+    };
+    match form.then.parse() {
+        Ok(then) => Ok(sessions::go_on(&state, &page, session, then).await),
+        Err(()) => Ok(Redirect::to(next).into_response()),
+    }
+}
+
+/// To its end, even if the browser goes away: the old token is dead once the session is renewed.
+async fn renew(accounts: Accounts, session: Session, password: String) -> Result<Option<Session>, Response> {
+    let renewing = async move {
+        let account = accounts.find_user(session.user()).await.map_err(error::of_account)?;
+        let Some(account) = account else { return Ok(None) };
+        let credentials = Credentials { username: account.name, password };
+        session.reauthenticate(&accounts, credentials).await.map_err(Error::into_response)
+    };
+    match tokio::spawn(Origin::current().scope(renewing.in_current_span())).await {
+        Ok(renewed) => renewed,
+        Err(cause) => {
+            tracing::error!(event = "login_failed", error = %Causes(&cause), "a login did not end");
+            Err(error::refused(StatusCode::INTERNAL_SERVER_ERROR))
+        }
+    }
+}

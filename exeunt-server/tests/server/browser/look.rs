@@ -1,0 +1,189 @@
+//! A look at every page: on a phone and on a desktop, in light and dark, by eyes that cannot be tired.
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use services::Redis;
+
+use super::drive::{Browser, Options};
+use super::{log_in, open};
+use crate::support::{PASSWORD, Place};
+
+const SCHEMES: [&str; 2] = ["light", "dark"];
+/// The narrowest that there are, a phone, and a desktop: name, width and height.
+const SIZES: [(&str, u32, u32); 3] = [("narrow", 320, 640), ("phone", 390, 844), ("desktop", 1280, 800)];
+
+/// Looks for barriers, and takes a picture where the variable `SCREENSHOTS` names a folder.
+struct Look {
+    browser: Browser,
+    axe: String,
+    folder: Option<PathBuf>,
+}
+
+impl Look {
+    fn new(browser: Browser) -> Self {
+        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/browser-tools/node_modules");
+        let axe = std::fs::read_to_string(tools.join("axe-core/axe.min.js"));
+        let axe = axe.expect("`cargo xtask test` has fetched axe-core");
+        let folder = std::env::var_os("SCREENSHOTS").map(PathBuf::from);
+        Self { browser, axe, folder }
+    }
+
+    /// At the page that the browser shows now.
+    async fn at(&self, name: &str) {
+        for scheme in SCHEMES {
+            let media = json!({ "features": [
+                { "name": "prefers-color-scheme", "value": scheme },
+                { "name": "prefers-reduced-motion", "value": "reduce" },
+            ] });
+            self.browser.devtools("Emulation.setEmulatedMedia", media).await;
+            for (size, width, height) in SIZES {
+                let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": size != "desktop" });
+                self.browser.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+                let wide =
+                    self.browser.evaluate("return document.documentElement.scrollWidth - innerWidth").await;
+                assert!(wide.as_i64().unwrap() <= 0, "{name} is wider than a window of {width}: {wide}");
+                if size != "narrow" {
+                    // The colours are those of the desktop, and the places those of the other scheme.
+                    if (scheme, size) != ("dark", "phone") {
+                        self.find_barriers(&format!("{name}, {scheme}, {size}")).await;
+                    }
+                    self.take_picture(&format!("{name}-{scheme}-{size}.png")).await;
+                }
+            }
+        }
+        self.browser.devtools("Emulation.clearDeviceMetricsOverride", json!({})).await;
+    }
+
+    async fn find_barriers(&self, where_: &str) {
+        let script = format!(
+            "if (!window.axe) {{ {} }}\n\
+             const done = arguments[arguments.length - 1];\n\
+             axe.run(document, {{ resultTypes: ['violations'] }}).then((found) => done(found.violations.map(\
+             (one) => one.id + ': ' + one.nodes.map((node) => node.html + ' ' + node.failureSummary).join('; '))), \
+             (error) => done([String(error)]));",
+            self.axe
+        );
+        let found = self.browser.client.execute_async(&script, Vec::new()).await.unwrap();
+        assert_eq!(found, json!([]), "{where_}");
+    }
+
+    async fn take_picture(&self, file: &str) {
+        let Some(folder) = &self.folder else { return };
+        std::fs::create_dir_all(folder).unwrap();
+        let whole = json!({ "format": "png", "captureBeyondViewport": true });
+        let picture = self.browser.devtools("Page.captureScreenshot", whole).await;
+        let bytes = STANDARD.decode(picture.get("data").and_then(Value::as_str).unwrap()).unwrap();
+        std::fs::write(folder.join(file), bytes).unwrap();
+    }
+}
+
+// R62
+#[tokio::test]
+async fn no_page_has_a_barrier_in_light_or_dark_on_a_phone_or_a_desktop() {
+    let redis = Redis::start(&[]).unwrap();
+    let place = Place::on(&format!("{}?deadline=1s", redis.url()), Some("accounts.db"));
+    let server = place.serve_with(&[
+        "--brand-links",
+        "Privacy=https://example.org/privacy,Imprint=https://example.org/imprint",
+    ]);
+    let look = Look::new(open(&server, Options::default()).await);
+    let browser = &look.browser;
+
+    let link = server.said.split_whitespace().find(|word| word.contains("/setup?secret=")).unwrap();
+    browser.go(link.get(link.find("/setup").unwrap()..).unwrap()).await;
+    browser.sees("Create the first administrator").await;
+    look.at("setup").await;
+    browser.fill("username", "alice").await;
+    browser.fill("password", PASSWORD).await;
+    browser.fill("again", "x").await;
+    browser.press("Create account and log in").await;
+    browser.sees("The two passwords are not the same.").await;
+    look.at("setup-wrong").await;
+    browser.fill("password", PASSWORD).await;
+    browser.fill("again", PASSWORD).await;
+    browser.press("Create account and log in").await;
+    browser.sees("Hello, alice.").await;
+    look.at("home").await;
+
+    let agents = [
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Mobile/15E148 Safari/604.1",
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0",
+        "curl/8.14.1",
+    ];
+    for agent in agents {
+        let body = json!({ "username": "alice", "password": PASSWORD, "remember": true }).to_string();
+        let headers = [("Content-Type", "application/json"), ("User-Agent", agent)];
+        assert_eq!(server.send("POST", "/api/auth/login", &headers, &body).status, 200);
+    }
+    browser.go("/sessions").await;
+    browser.sees("Firefox on Windows").await;
+    look.at("sessions").await;
+    for name in ["bob", "carol", "a-name-that-is-as-long-as-somebody-thought-that-it-had-to-be"] {
+        place.run(["account", "add", name, "--password-stdin"], PASSWORD);
+    }
+    place.run(["account", "disable", "carol"], "");
+    browser.go("/admin/accounts").await;
+    browser.sees("Add an account").await;
+    look.at("admin-accounts").await;
+    browser.follow("bob").await;
+    browser.sees("No session is live.").await;
+    look.at("admin-account").await;
+    browser.go("/admin/sessions").await;
+    browser.sees("Safari on iPhone").await;
+    look.at("admin-sessions").await;
+    browser.go("/again").await;
+    browser.sees("Confirm that it is you").await;
+    look.at("again").await;
+    browser.go("/password").await;
+    browser.fill("current", "wrong").await;
+    browser.fill("password", "another password").await;
+    browser.fill("again", "another password").await;
+    browser.press("Change password").await;
+    browser.sees("This is not your current password.").await;
+    look.at("password").await;
+    browser.go("/nothing").await;
+    browser.sees("Not found").await;
+    look.at("not-found").await;
+
+    redis.pause();
+    browser.go("/").await;
+    browser.sees("Not available just now").await;
+    look.at("unavailable").await;
+    redis.go_on();
+    browser.go("/").await;
+    browser.sees("Hello").await;
+    redis.pause();
+    browser.press("Log out").await;
+    browser.sees("You are not logged out:").await;
+    look.at("not-logged-out").await;
+    redis.go_on();
+    browser.press("Try again to log out").await;
+    browser.sees("You are logged out.").await;
+    look.at("logged-out").await;
+    browser.go("/login").await;
+    browser.sees("Remember me").await;
+    look.at("login").await;
+    browser.fill("username", "alice").await;
+    browser.fill("password", "wrong").await;
+    browser.press("Log in").await;
+    browser.sees("is wrong").await;
+    look.at("login-wrong").await;
+    browser.go("/login").await;
+    log_in(browser).await;
+    server.send(
+        "DELETE",
+        "/api/auth/sessions",
+        &[("Cookie", &{
+            let answer = server.try_login("alice", PASSWORD);
+            answer.token()
+        })],
+        "",
+    );
+    browser.go("/sessions").await;
+    browser.sees("Your session has ended.").await;
+    look.at("ended").await;
+    look.browser.close().await;
+}

@@ -1,0 +1,192 @@
+# Was die Seiten sagen, auf Deutsch.
+
+## Um jede Seite
+skip = Zum Inhalt springen
+nav = Seiten
+nav-home = Start
+nav-sessions = Sitzungen
+log-out = Abmelden
+log-in = Anmelden
+
+## Felder
+username = Benutzername
+password = Passwort
+password-again = Passwort noch einmal
+show-password = Passwort zeigen
+remember = Auf diesem Gerät angemeldet bleiben
+
+## An- und Abmelden
+login-title = Anmelden
+login-wrong = Der Benutzername oder das Passwort ist falsch. Prüfen Sie beides und versuchen Sie es noch einmal.
+login-ended = Ihre Sitzung ist zu Ende. Melden Sie sich an, um dort weiterzumachen, wo Sie waren.
+logged-out = Sie sind abgemeldet.
+cookie-not-kept = Sie sind nicht angemeldet. Falls Sie sich gerade angemeldet haben, hat Ihr Browser das Sitzungs-Cookie nicht behalten.
+cookie-https = Das Cookie gilt nur für https. Wo eine Seite über http geöffnet wurde, verwerfen Browser es.
+cookie-allow = Prüfen Sie, ob Ihr Browser Cookies für diese Seite erlaubt.
+cookie-address = Die Adresse dieses Servers ist
+not-logged-out-title = Sie sind nicht abgemeldet
+not-logged-out = Sie sind nicht abgemeldet: Die Sitzung konnte nicht beendet werden. Versuchen Sie es noch einmal.
+not-everywhere = Sie sind nicht überall abgemeldet: Die Sitzungen konnten nicht alle beendet werden. Versuchen Sie es noch einmal.
+to-sessions = Zu Ihren Sitzungen
+log-out-again = Noch einmal abmelden
+
+## Start
+home-title = Hallo, { $name }.
+home-since = Angemeldet
+home-logout = Mit dem Abmelden endet diese Sitzung endgültig: auf diesem Server, in jedem Tab und für jede Kopie ihres Cookies.
+home-sessions = Wo Sie angemeldet sind
+
+## Sitzungen
+sessions-title = Ihre Sitzungen
+sessions-hint = Alle Orte, an denen Sie angemeldet sind. Wenn Sie einen nicht kennen, beenden Sie die Sitzung und ändern Sie Ihr Passwort.
+sessions-this = diese hier
+sessions-remembered = bleibt angemeldet
+sessions-seen = Zuletzt gesehen
+sessions-began = Angemeldet
+sessions-expires = Endet ungenutzt
+sessions-ends = Endet
+sessions-end = Beenden
+sessions-end-others = Alle anderen beenden
+sessions-end-all = Überall abmelden
+sessions-ended-one = Diese Sitzung ist beendet.
+sessions-ended-others = Alle anderen Sitzungen sind beendet.
+client-on = { $browser } unter { $system }
+client-somewhere = Etwas unter { $system }
+client-unknown = Ein unbekanntes Programm
+
+## Passwörter
+nav-password = Passwort
+password-title = Ihr Passwort ändern
+password-hint = Alle Ihre anderen Sitzungen enden mit dem alten Passwort. Diese hier geht weiter.
+password-current = Jetziges Passwort
+password-new = Neues Passwort
+password-do = Passwort ändern
+password-wrong = Das ist nicht Ihr jetziges Passwort.
+password-changed-title = Ihr Passwort ist geändert
+password-changed = Alle Ihre anderen Sitzungen sind beendet.
+password-sessions-left = Das Passwort ist geändert, aber Ihre Sitzungen konnten noch nicht beendet werden. Sie enden, sobald ihr Speicher antwortet; auch diese hier. Melden Sie sich mit dem neuen Passwort an.
+again-title = Bestätigen Sie, dass Sie es sind
+again-hint = Ihre Anmeldung ist eine Weile her. Geben Sie Ihr Passwort noch einmal ein, um weiterzumachen.
+again-do = Weiter
+again-not = Ohne das zurück
+
+## Für Verwalter
+admin-accounts = Konten
+admin-sessions = Alle Sitzungen
+admin-only = Diese Seite ist für Verwalter.
+admin-own = Das ist Ihr eigenes Konto: Hier nimmt es Ihnen nichts. Ihr Passwort hat seine eigene Seite.
+admin-find = Nach Namen suchen
+admin-find-do = Suchen
+admin-accounts-count =
+    { $count ->
+        [one] { $count } Konto
+       *[other] { $count } Konten
+    }
+admin-administrator = Verwalter
+admin-disabled = gesperrt
+admin-added = Angelegt
+admin-add = Ein Konto anlegen
+admin-add-do = Anlegen
+admin-sessions-of = Sitzungen
+admin-no-sessions = Es gibt keine Sitzung.
+admin-end-sessions = Alle Sitzungen beenden
+admin-password = Ein anderes Passwort setzen
+admin-password-hint = Alle Sitzungen des Kontos enden. Teilen Sie das Passwort auf sicherem Weg mit und lassen Sie es ändern.
+admin-password-do = Passwort setzen
+admin-access = Zugang
+admin-access-hint = Wer gesperrt oder entfernt wird, ist sofort überall abgemeldet. Ein Konto zu entfernen lässt sich nicht rückgängig machen.
+admin-enable = Freigeben
+admin-disable = Sperren
+admin-remove = Endgültig entfernen
+admin-sessions-hint = Die aller Leute, die ältesten zuerst.
+page-before = Früher
+page-after = Weiter
+
+## Zeiten
+time-now = gerade eben
+time-minutes-ago =
+    { $count ->
+        [one] vor { $count } Minute
+       *[other] vor { $count } Minuten
+    }
+time-hours-ago =
+    { $count ->
+        [one] vor { $count } Stunde
+       *[other] vor { $count } Stunden
+    }
+time-days-ago =
+    { $count ->
+        [one] vor { $count } Tag
+       *[other] vor { $count } Tagen
+    }
+time-soon = in weniger als einer Minute
+time-in-minutes =
+    { $count ->
+        [one] in { $count } Minute
+       *[other] in { $count } Minuten
+    }
+time-in-hours =
+    { $count ->
+        [one] in { $count } Stunde
+       *[other] in { $count } Stunden
+    }
+time-in-days =
+    { $count ->
+        [one] in { $count } Tag
+       *[other] in { $count } Tagen
+    }
+
+## Erste Einrichtung
+setup-short = Einrichten
+setup-title = Den ersten Verwalter anlegen
+setup-hint = Dieser Link gilt einmal. Das Konto, das hier entsteht, darf auf diesem Server alles.
+setup-do = Konto anlegen und anmelden
+setup-dead-title = Dieser Link gilt nicht
+setup-dead = Ein Einrichtungs-Link gilt einmal, 15 Minuten lang, solange es kein Konto gibt. Auf dem Server macht „exeunt account setup-link“ einen neuen.
+
+## Namen und Passwörter, die nicht sein können
+name-empty = Wählen Sie einen Namen.
+name-long = Ein Name hat höchstens 64 Zeichen.
+name-control = Ein Name hat keine Steuerzeichen.
+name-space = Ein Name beginnt und endet nicht mit Leerraum.
+name-taken = Ein Konto dieses Namens gibt es schon.
+name-bad = Das kann kein Name sein.
+password-empty = Wählen Sie ein Passwort.
+password-long = Ein Passwort hat höchstens 1024 Bytes.
+password-short =
+    { $count ->
+        [one] Ein Passwort hat mindestens { $count } Zeichen.
+       *[other] Ein Passwort hat mindestens { $count } Zeichen.
+    }
+password-common = Das ist ein häufiges Passwort oder aus häufigen gemacht. Wählen Sie ein anderes.
+password-own-words = Das ist kaum mehr als Ihr Name oder der dieser Seite. Wählen Sie ein anderes.
+password-repeats = Das wiederholt wenige Zeichen. Wählen Sie ein anderes.
+password-sequence = Das geht das Alphabet oder die Tastatur entlang. Wählen Sie ein anderes.
+password-date = Das ist kaum mehr als ein Datum. Wählen Sie ein anderes.
+password-breached = Das ist aus einem Einbruch bei einer anderen Website bekannt. Wählen Sie ein anderes.
+password-bad = Das kann kein Passwort sein. Wählen Sie ein anderes.
+passwords-differ = Die beiden Passwörter sind nicht gleich.
+
+## Was schiefging
+to-home = Zur Startseite
+to-login = Zur Anmeldung
+error-title = Etwas ist schiefgegangen
+error-text = Der Server hat einen Fehler gemacht und ihn sich notiert. Versuchen Sie es noch einmal.
+error-not-done = Es ist nichts geschehen. Gehen Sie zurück und versuchen Sie es noch einmal.
+error-400 = Die Anfrage ist nicht zu verstehen
+error-401 = Sie sind nicht angemeldet
+error-401-text = Es ist nichts geschehen: Ihre Sitzung ist zu Ende. Melden Sie sich an und versuchen Sie es noch einmal.
+error-403 = Nicht erlaubt
+error-403-text = Diese Anfrage kam von einer anderen Website oder von der Seite einer früheren Sitzung, deshalb ist nichts geschehen. Gehen Sie zurück, laden Sie die Seite neu und versuchen Sie es noch einmal.
+error-404 = Nicht gefunden
+error-404-text = Unter dieser Adresse gibt es nichts.
+error-405 = Das geht hier nicht
+error-408 = Die Anfrage hat zu lange gedauert
+error-409 = Jemand anderes war schneller
+error-413 = Zu groß
+error-415 = Unbekannte Form von Daten
+error-422 = Etwas fehlt oder ist unverständlich
+error-429 = Zu viele Versuche
+error-429-text = Es ist nichts geschehen. Warten Sie eine Weile und versuchen Sie es dann noch einmal.
+error-503 = Gerade nicht erreichbar
+error-503-text = Der Server erreicht nicht, was er zum Antworten braucht. Es ist nichts bekannt, das verloren wäre: Versuchen Sie es gleich noch einmal.

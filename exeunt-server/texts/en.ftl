@@ -1,0 +1,193 @@
+# What the pages say, in English. Another language is another file of this kind: texts/TAG.ftl in the brand folder, or a line in
+# html/texts.rs. Syntax: https://projectfluent.org/fluent/guide/
+
+## Around every page
+skip = Skip to the content
+nav = Pages
+nav-home = Home
+nav-sessions = Sessions
+log-out = Log out
+log-in = Log in
+
+## Fields
+username = Username
+password = Password
+password-again = Password again
+show-password = Show password
+remember = Remember me on this device
+
+## Log in and out
+login-title = Log in
+login-wrong = The username or the password is wrong. Check both and try again.
+login-ended = Your session has ended. Log in to go on where you were.
+logged-out = You are logged out.
+cookie-not-kept = You are not logged in. If you just logged in, your browser did not keep the session cookie.
+cookie-https = The cookie is for https only, and browsers drop it where a page was opened over http.
+cookie-allow = Check that your browser allows cookies for this site.
+cookie-address = The address of this server is
+not-logged-out-title = You are not logged out
+not-logged-out = You are not logged out: the session could not be ended. Try again.
+not-everywhere = You are not logged out everywhere: the sessions could not all be ended. Try again.
+to-sessions = Go to your sessions
+log-out-again = Try again to log out
+
+## Home
+home-title = Hello, { $name }.
+home-since = You logged in
+home-logout = Logging out ends this session for good: on this server, in every tab, and for every copy of its cookie.
+home-sessions = Where you are logged in
+
+## Sessions
+sessions-title = Your sessions
+sessions-hint = Every place where you are logged in. If you do not recognise one, end it, and change your password.
+sessions-this = this one
+sessions-remembered = remembered
+sessions-seen = Last seen
+sessions-began = Logged in
+sessions-expires = Ends if unused
+sessions-ends = Ends
+sessions-end = End
+sessions-end-others = End all others
+sessions-end-all = Log out everywhere
+sessions-ended-one = That session has ended.
+sessions-ended-others = All other sessions have ended.
+client-on = { $browser } on { $system }
+client-somewhere = Something on { $system }
+client-unknown = An unknown program
+
+## Passwords
+nav-password = Password
+password-title = Change your password
+password-hint = All your other sessions end with the old password. This one goes on.
+password-current = Current password
+password-new = New password
+password-do = Change password
+password-wrong = This is not your current password.
+password-changed-title = Your password is changed
+password-changed = All your other sessions have ended.
+password-sessions-left = The password is changed, but your sessions could not be ended yet. They end as soon as their store answers; this one ends, too. Log in with the new password.
+again-title = Confirm that it is you
+again-hint = You logged in a while ago. Type your password once more to go on.
+again-do = Go on
+again-not = Go back without it
+
+## For administrators
+admin-accounts = Accounts
+admin-sessions = Live sessions
+admin-only = This page is for administrators.
+admin-own = This is your own account: nothing here takes it away. Your password has a page of its own.
+admin-find = Find by name
+admin-find-do = Find
+admin-accounts-count =
+    { $count ->
+        [one] { $count } account
+       *[other] { $count } accounts
+    }
+admin-administrator = administrator
+admin-disabled = disabled
+admin-added = Added
+admin-add = Add an account
+admin-add-do = Add
+admin-sessions-of = Sessions
+admin-no-sessions = No session is live.
+admin-end-sessions = End all sessions
+admin-password = Set another password
+admin-password-hint = All sessions of the account end. Tell the password on a safe way, and ask for it to be changed.
+admin-password-do = Set password
+admin-access = Access
+admin-access-hint = Whoever is disabled or removed is logged out at once, everywhere. Removing an account cannot be undone.
+admin-enable = Enable
+admin-disable = Disable
+admin-remove = Remove for good
+admin-sessions-hint = Everybody's, the oldest first.
+page-before = Earlier
+page-after = More
+
+## Times
+time-now = just now
+time-minutes-ago =
+    { $count ->
+        [one] { $count } minute ago
+       *[other] { $count } minutes ago
+    }
+time-hours-ago =
+    { $count ->
+        [one] { $count } hour ago
+       *[other] { $count } hours ago
+    }
+time-days-ago =
+    { $count ->
+        [one] { $count } day ago
+       *[other] { $count } days ago
+    }
+time-soon = in less than a minute
+time-in-minutes =
+    { $count ->
+        [one] in { $count } minute
+       *[other] in { $count } minutes
+    }
+time-in-hours =
+    { $count ->
+        [one] in { $count } hour
+       *[other] in { $count } hours
+    }
+time-in-days =
+    { $count ->
+        [one] in { $count } day
+       *[other] in { $count } days
+    }
+
+## First set-up
+setup-short = Set up
+setup-title = Create the first administrator
+setup-hint = This link works once. The account made here can do everything on this server.
+setup-do = Create account and log in
+setup-dead-title = This link does not work
+setup-dead = A set-up link works once, for 15 minutes, while there is no account. On the server, “exeunt account setup-link” makes a new one.
+
+## Names and passwords that cannot be
+name-empty = Choose a name.
+name-long = A name has at most 64 characters.
+name-control = A name has no control characters.
+name-space = A name does not start or end with white space.
+name-taken = An account of that name exists already.
+name-bad = This cannot be a name.
+password-empty = Choose a password.
+password-long = A password has at most 1024 bytes.
+password-short =
+    { $count ->
+        [one] A password has at least { $count } character.
+       *[other] A password has at least { $count } characters.
+    }
+password-common = This is a common password, or made of common ones. Choose another one.
+password-own-words = This is little more than your name or that of this site. Choose another one.
+password-repeats = This repeats a few characters. Choose another one.
+password-sequence = This goes along the alphabet or the keyboard. Choose another one.
+password-date = This is little more than a date. Choose another one.
+password-breached = This is known from a breach of another site. Choose another one.
+password-bad = This cannot be a password. Choose another one.
+passwords-differ = The two passwords are not the same.
+
+## What went wrong
+to-home = Go to the home page
+to-login = Go to the login page
+error-title = Something went wrong
+error-text = The server made a mistake, and has made a note of it. Try again.
+error-not-done = Nothing was done. Go back and try again.
+error-400 = The request cannot be understood
+error-401 = You are not logged in
+error-401-text = Nothing was done: your session has ended. Log in and try again.
+error-403 = Not allowed
+error-403-text = This request came from another site, or from a page of an earlier session, so nothing was done. Go back, load the page again, and try once more.
+error-404 = Not found
+error-404-text = There is nothing at this address.
+error-405 = This cannot be done here
+error-408 = The request took too long
+error-409 = Somebody else was faster
+error-413 = Too large
+error-415 = Unknown form of data
+error-422 = Something is missing or malformed
+error-429 = Too many tries
+error-429-text = Nothing was done. Wait a while, then try again.
+error-503 = Not available just now
+error-503-text = The server cannot reach what it needs to answer. Nothing is known to be lost: try again in a moment.
