@@ -93,10 +93,10 @@ async fn a_purge_frees_the_names_of_users_who_never_come_back_to_a_cluster() {
 }
 
 #[tokio::test]
-async fn a_sweep_takes_out_every_name_of_a_user_with_more_than_one_page_of_them() {
+async fn a_sweep_reads_a_bucket_of_many_users_to_its_end() {
     let server = Redis::start(&[]).unwrap();
     let store = connected(&server.url()).await;
-    for number in 0..300 {
+    for number in 0..600 {
         let _ = created(&store, number).await;
     }
     // All in one bucket, as it is with very many users, and larger than Redis reads out at once.
@@ -109,7 +109,7 @@ async fn a_sweep_takes_out_every_name_of_a_user_with_more_than_one_page_of_them(
         end
         for _, session in ipairs(redis.call('KEYS', 'exeunt:s:*')) do redis.call('DEL', session) end";
     server.cli(&["eval", gather, "1", BUCKET]).unwrap();
-    assert_eq!(users(&[&server]), 300);
+    assert_eq!(users(&[&server]), 600);
     assert_eq!(purge(&store, now().plus(11 * MINUTE)).await, []);
     assert_eq!(users(&[&server]), 0);
 }
@@ -165,4 +165,30 @@ async fn a_sweep_that_fails_holds_up_no_purge() {
     server.cli(&["set", "exeunt:i:1", "no hash"]).unwrap();
     assert_eq!(purge(&store, live.expires_at()).await, [live.id()]);
     assert_eq!(members(&server), [0; 0]);
+}
+
+#[tokio::test]
+async fn a_full_server_ends_sessions_all_the_same_and_is_purged() {
+    let server = Redis::start(&[]).unwrap();
+    let store = connected(&server.url()).await;
+    let mut live = Vec::new();
+    for user in [1, 1, 1, 2, 2, 3, 4] {
+        live.push(created(&store, user).await);
+    }
+    freed(&[&server], &live[6]);
+    server.cli(&["config", "set", "maxmemory", "1"]).unwrap();
+    assert!(store.create(&record(5, now()), 10).await.is_err());
+    assert!(store.destroy(&live[0].id()).await.unwrap());
+    assert!(!lives(&store, &live[0]).await);
+    let ended = store.destroy_all(&user(1), None).await.unwrap();
+    assert_eq!(ended, [live[1].id(), live[2].id()]);
+    let over = live[5].expires_at();
+    assert_eq!(purge(&store, over).await, [live[3].id(), live[4].id(), live[5].id()]);
+    // What is left of a user's names can not be written now; none at all can.
+    assert_eq!((users(&[&server]), members(&server)), (1, vec![]));
+    server.cli(&["config", "set", "maxmemory", "0"]).unwrap();
+    assert_eq!(purge(&store, over).await, []);
+    assert_eq!(users(&[&server]), 0);
+    let again = created(&store, 1).await;
+    assert_serves(&store, &again).await;
 }

@@ -123,7 +123,7 @@ end
 /// Adds a name to those of a user, in place of another, and the bucket then outlives that session. `user, name, other name,
 /// keep until (ms), limit`: all names of the user if there are more than the limit, else nothing.
 ///
-/// Where one of the two names is, the bucket is kept long enough since that one was added.
+/// A bucket that is new has no expiry, and `left` is -1 then. Where one of the two names is, the bucket is kept long enough since that one was added.
 pub(super) static ENTER: LazyLock<Lua> = LazyLock::new(|| {
     let add = format!(
         r"
@@ -144,7 +144,7 @@ end
 if not found then
   local left = redis.call('PTTL', KEYS[1])
   local time = redis.call('TIME')
-  if left < 0 or time[1] * 1000 + math.floor(time[2] / 1000) + left < tonumber(ARGV[4]) then
+  if time[1] * 1000 + math.floor(time[2] / 1000) + left < tonumber(ARGV[4]) then
     redis.call('PEXPIREAT', KEYS[1], ARGV[4])
   end
 end
@@ -230,14 +230,14 @@ return 1
     )
 });
 
+/// A script whose first write takes no room is not refused by a server that is full: it is full of what expired, maybe.
+///
 /// `now`: the value of an expired session, which is then gone; else nothing.
 pub(super) static PURGE: LazyLock<Lua> = LazyLock::new(|| {
     Lua::of_session(
         r"
-local head = live(KEYS[1], nil, ARGV[1])
-if head then return false end
-local value = redis.call('GET', KEYS[1])
-if not value then return false end
+local value = redis.call('GETEX', KEYS[1])
+if not value or live(KEYS[1], nil, ARGV[1]) then return false end
 redis.call('DEL', KEYS[1])
 return value
 ",
@@ -250,6 +250,7 @@ pub(super) static LEASE: LazyLock<Lua> = LazyLock::new(|| {
         r"
 local owner = redis.call('GET', KEYS[1])
 if owner and owner ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 ",
