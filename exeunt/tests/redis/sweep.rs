@@ -54,7 +54,7 @@ async fn frees_the_names_of_users_who_never_come_back(url: &str, servers: &[&Red
                 0 => live.push(session),
                 // They have one session of several.
                 1 if number == 1 => live.push(session),
-                _ => freed(&servers[..1], &session),
+                _ => freed(servers, &session),
             }
         }
     }

@@ -24,6 +24,9 @@ const BUCKETS_AT_ONCE: usize = 64;
 /// Users read at once of a bucket that has very many.
 const USERS_AT_ONCE: usize = 100;
 
+/// Users, or the number of a further field of theirs after a NUL, with packed names.
+type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
 impl Inner {
     pub(super) async fn purge(
         &self,
@@ -81,7 +84,7 @@ impl Inner {
             let pages = self.link.ask_each(&keys, |key| users(key, "0"), self.link.until()).await?;
             for (key, mut page) in keys.iter().zip(pages) {
                 loop {
-                    let (next, fields): (String, Vec<(Vec<u8>, Vec<u8>)>) = answer(page)?;
+                    let (next, fields): (String, Fields) = answer(page)?;
                     self.sweep_users(key, &fields, &all.sessions, now).await?;
                     if next == "0" {
                         break;
@@ -101,13 +104,12 @@ impl Inner {
     async fn sweep_users(
         &self,
         bucket: &str,
-        fields: &[(Vec<u8>, Vec<u8>)],
+        fields: &Fields,
         met: &VecDeque<SessionId>,
         now: Timestamp,
     ) -> Result<(), Fault> {
         let mut suspects = Vec::new();
         for (field, names) in fields {
-            // What follows a NUL is the number of a further field of the same user.
             let user = field.split(|byte| *byte == 0).next().unwrap_or_default();
             // A damaged field is for whoever asks for that user to complain of.
             let names = Names::unpacked(names).unwrap_or_default();
