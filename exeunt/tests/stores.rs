@@ -51,10 +51,13 @@ mod redis {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use exeunt::store::redis::RedisStore;
-    use services::Redis;
+    use services::{Cluster, Redis, Sentinel};
 
-    // One server for all laws; each has a prefix of its own.
+    // One server, or set of them, for all laws; each has a prefix of its own.
     static SERVER: LazyLock<Redis> = LazyLock::new(|| Redis::start(&[]).expect("a server starts"));
+    static REPLICA: LazyLock<Redis> = LazyLock::new(|| SERVER.start_replica().expect("a replica starts"));
+    static SENTINEL: LazyLock<Sentinel> = LazyLock::new(|| Sentinel::start(&[]).expect("sentinels start"));
+    static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(&[]).expect("a cluster starts"));
 
     async fn fresh(url: &str) -> RedisStore {
         static LAWS: AtomicUsize = AtomicUsize::new(0);
@@ -66,6 +69,12 @@ mod redis {
     }
 
     exeunt::store_laws!(standalone, async || (fresh(&SERVER.url()).await, ()));
+    exeunt::store_laws!(replicated, async || {
+        LazyLock::force(&REPLICA);
+        (fresh(&format!("{}?wait_replicas=1", SERVER.url())).await, ())
+    });
+    exeunt::store_laws!(sentinel, async || (fresh(&SENTINEL.url()).await, ()));
+    exeunt::store_laws!(cluster, async || (fresh(&CLUSTER.url()).await, ()));
 }
 
 #[cfg(feature = "postgres")]

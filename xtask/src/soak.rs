@@ -24,6 +24,8 @@ const HUNTS: &[Hunt] = &[
     Hunt { name: "crashes", tests: &["--package", "exeunt", "--all-features", "--test", "crash"] },
     Hunt { name: "faults", tests: &["--package", "exeunt", "--all-features", "--test", "faults"] },
     Hunt { name: "attack", tests: &["--package", "exeunt-server", "--test", "server", "attack"] },
+    // A million sessions, and what they cost.
+    Hunt { name: "index", tests: &["--package", "exeunt", "--all-features", "--lib", "--test", "redis"] },
     Hunt { name: "fuzz", tests: &[] },
     // Millions of schedules: what is not optimised takes ten times as long.
     Hunt {

@@ -219,7 +219,8 @@ fn everybodys_sessions_end_even_where_an_index_was_lost() {
     let nodes = Nodes::on(Kept::RedisAndPostgres);
     let (one, two) = (nodes.session(), nodes.session());
     let (_, prefix) = nodes.place.places.store.rsplit_once("prefix=").unwrap();
-    assert_eq!(redis().cli(&["del", &format!("{prefix}u:1")]).unwrap().trim(), "1");
+    // The bucket of user 1.
+    assert_eq!(redis().cli(&["del", &format!("{prefix}i:9842")]).unwrap().trim(), "1");
     let ended = nodes.place.run(["session", "end-all"], "");
     assert!(ended.contains('2'), "{ended}");
     for token in [&one, &two] {

@@ -6,7 +6,7 @@
 //! | key | what |
 //! | --- | --- |
 //! | `exeunt:s:DNqrr2AAAAE` | a session, by its id: packed bytes, never a hash (a late `HSET` would bring it back) |
-//! | `exeunt:u:42` | the index of user 42: a set of ids as numbers, 8 bytes each; those of logins on their way negative |
+//! | `exeunt:i:9842` | a 16384th of the index: a hash of users, with the ids of their sessions, 8 bytes each; those of logins on their way negative |
 //! | `exeunt:purge` | the lease of the node that purges |
 //! | `exeunt:w:{exeunt:s:DNqrr2AAAAE}` | for 10 seconds, with `wait_replicas`: that session was over already |
 //!
@@ -14,12 +14,12 @@
 //! entry **before** the session and **once more after** it, and only then is acknowledged; `destroy` takes the entry
 //! away after the session. So a crash leaves at most a name without a session, never a session that "log out
 //! everywhere" misses. A name without a session is left alone while it is younger than 10 minutes: it may be a login on
-//! its way. The second entry is for an index that was lost between the two, or in which somebody whose clock is ahead
+//! its way, and who lists, logs in or purges next takes it out later. The second entry is for an index that was lost between the two, or in which somebody whose clock is ahead
 //! struck the login's name out; it is another name, which nobody who saw only the first one takes away.
 //!
 //! What reads is sent as if it wrote (`GETEX`, a write of nothing in scripts), since replicas refuse that: one that was
 //! a primary a moment ago cannot answer. A user with less than all rights needs, on the keys of the prefix: `evalsha`,
-//! `eval`, `get`, `getex`, `getdel`, `getrange`, `set`, `setrange`, `del`, `sadd`, `srem`, `scard`, `smembers`, `pttl`,
+//! `eval`, `get`, `getex`, `getdel`, `getrange`, `set`, `setrange`, `del`, `hget`, `hset`, `hdel`, `hscan`, `pttl`,
 //! `pexpireat`; and `info`, `time`, `role`, `scan`, `wait`, `config|get` (asked for, not insisted on), `cluster|slots`,
 //! `cluster|info`, `asking`, and `select` for a database other than 0.
 //!
@@ -35,6 +35,7 @@ mod link;
 mod map;
 mod node;
 mod packed;
+mod purge;
 mod scripts;
 mod url;
 mod walk;
@@ -69,8 +70,6 @@ pub fn reads_as_it_was_written(value: &[u8]) {
 
 /// How long Redis keeps what has expired: nodes whose clocks differ a little still agree.
 const FREED_AFTER: Duration = Duration::from_secs(60 * 60);
-/// How long one node may purge without a sign of life.
-const LEASE_MS: &str = "15000";
 /// The last millisecond that Lua and Redis both count exactly.
 const LAST_MS: i64 = (1 << 53) - 1;
 /// Records asked for at once in a walk.
@@ -269,7 +268,7 @@ impl Store for RedisStore {
         let Self(inner) = self;
         let until = inner.link.until();
         let Some(value) = inner.link.end(&inner.session(id), until).await? else { return Ok(false) };
-        // What a newer exeunt wrote is ended all the same; its name stays in the index until somebody lists it.
+        // What a newer exeunt wrote is ended all the same; its name stays in the index until somebody lists it, or a sweep.
         if let Ok(record) = unpack(*id, &value) {
             inner.leave(record.user(), &[*id], until).await;
         }
@@ -338,34 +337,7 @@ impl Store for RedisStore {
         limit: usize,
         now: Timestamp,
     ) -> Result<Purged, StoreError> {
-        let Self(inner) = self;
-        let (lease, link) = (format!("{}purge", inner.link.config.prefix), &inner.link);
-        let values = [inner.owner.as_bytes(), LEASE_MS.as_bytes()];
-        let ours = link.run(&scripts::LEASE, &lease, &values, Twice::Harmless, link.until()).await?;
-        if !yes(&ours)? {
-            return Ok(Purged::default());
-        }
-        let mut rest = inner.walks.begin(link, after).await?;
-        let page: Vec<_> = rest.drain(..rest.len().min(limit)).collect();
-        let mut ended = Vec::new();
-        for ids in page.chunks(PAGE) {
-            let records = inner.records(ids, link.until()).await?;
-            for record in records.into_iter().flatten().filter(|record| !record.is_live(now)) {
-                let (id, key, until) = (record.id(), inner.session(&record.id()), link.until());
-                // It may have been touched since it was found: only what is expired in that step is dropped.
-                let value =
-                    link.run(&scripts::PURGE, &key, &[&instant_bytes(now)], Twice::Never, until).await?;
-                if value != Value::Nil {
-                    inner.leave(record.user(), &[id], until).await;
-                    ended.push(id);
-                }
-            }
-        }
-        let next = if page.len() < limit { None } else { page.last().copied() };
-        if let Some(next) = next {
-            inner.walks.keep(next, rest);
-        }
-        Ok(Purged { ended, next })
+        Ok(self.0.purge(after, limit, now).await?)
     }
 
     /// Half an hour: Redis frees what has expired by itself, and only who expired is still to be said.

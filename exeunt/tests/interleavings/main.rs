@@ -136,7 +136,7 @@ fn threes() -> Vec<Vec<Op>> {
 fn what_is_broken_is_found() {
     use Fault::*;
     use Op::*;
-    let broken: [(Fault, Kind, &[Op], Broken); 17] = [
+    let broken: [(Fault, Kind, &[Op], Broken); 19] = [
         (SaveInserts, Kind::Memory, &[Update, Logout], LOGOUT),
         (SaveInserts, Kind::Postgres, &[Update, LogoutAll], EVERYWHERE),
         (SaveInserts, Kind::Redis, &[Update, Password], ACCOUNT),
@@ -154,6 +154,8 @@ fn what_is_broken_is_found() {
         (IndexHasOneName, Kind::Redis, &[Login, List], EVERYWHERE),
         (IndexBeforeAlone, Kind::Redis, &[Login, List], EVERYWHERE),
         (IndexAfterAlone, Kind::Redis, &[Copy], EVERYWHERE),
+        (SweepTrustsTheScan, Kind::Redis, &[Login, Purge], EVERYWHERE),
+        (SweepStrikesBothNames, Kind::Redis, &[Login, Purge], EVERYWHERE),
     ];
     for (fault, kind, ops, expected) in broken {
         let setup = Setup::of(kind);

@@ -1,6 +1,6 @@
 //! The steps of the Redis store: the session's own key, and the index of its user's sessions under another.
 //!
-//! Must have the order of `store/redis.rs` and `store/redis/index.rs`: whoever changes it there changes it here.
+//! Must have the order of `store/redis.rs` and `store/redis/{index,purge}.rs`: whoever changes it there changes it here.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -71,6 +71,7 @@ impl StepStore {
             all.iter().map(Record::id).collect::<Vec<_>>()
         };
         let all = self.desk.step("SCAN", scan).await;
+        self.sweep(&all, now).await;
         let mut ended = Vec::new();
         for record in self.records(&all).await.into_iter().filter(|record| !record.is_live(now)) {
             let id = record.id();
@@ -86,7 +87,37 @@ impl StepStore {
         Purged { ended, next: None }
     }
 
-    /// `SADD`, and `SREM` of the other name once the session was made; all members if there are more than `limit`.
+    /// Takes old names whose sessions are gone out of the index; all users lie in one bucket.
+    async fn sweep(&self, met: &[SessionId], now: Timestamp) {
+        let read = |shared: &mut Shared| -> Vec<_> {
+            let users = shared.index.iter();
+            users.flat_map(|(user, names)| names.iter().map(|name| (user.clone(), *name))).collect()
+        };
+        let mut suspects = self.desk.step("HSCAN", read).await;
+        suspects.retain(|(_, (id, _))| !met.contains(id) && self.is_old(*id, now));
+        let ids: Vec<_> = suspects.iter().map(|(_, (id, _))| *id).collect();
+        if self.fault != Fault::SweepTrustsTheScan && !ids.is_empty() {
+            let found = self.records(&ids).await;
+            suspects.retain(|(_, (id, _))| found.iter().all(|record| record.id() != *id));
+        }
+        if suspects.is_empty() {
+            return;
+        }
+        let both = self.fault == Fault::SweepStrikesBothNames;
+        let remove = move |shared: &mut Shared| {
+            for (user, name) in suspects {
+                let names = shared.index.entry(user).or_default();
+                names.retain(|other| *other != name && !(both && other.0 == name.0));
+            }
+        };
+        self.desk.step("strike", remove).await;
+    }
+
+    fn is_old(&self, id: SessionId, now: Timestamp) -> bool {
+        now.since(self.desk.open().shared.names.made_at(id)) > ON_ITS_WAY
+    }
+
+    /// Adds a name, and takes out the other one once the session was made; all members if there are more than `limit`.
     async fn enter(&self, record: &Record, made: bool, limit: usize) -> Vec<IndexName> {
         let (id, user) = (record.id(), record.user().clone());
         let add = move |shared: &mut Shared| {
@@ -97,7 +128,7 @@ impl StepStore {
             }
             if names.len() > limit { names.iter().copied().collect() } else { Vec::new() }
         };
-        self.desk.step("SADD", add).await
+        self.desk.step("enter", add).await
     }
 
     async fn members(&self, user: &UserId) -> Vec<IndexName> {
@@ -105,10 +136,10 @@ impl StepStore {
         let members = move |shared: &mut Shared| -> Vec<_> {
             shared.index.get(&user).into_iter().flatten().copied().collect()
         };
-        self.desk.step("SMEMBERS", members).await
+        self.desk.step("names", members).await
     }
 
-    /// `SREM` of both names of sessions that ended.
+    /// Takes out both names of sessions that ended.
     async fn leave(&self, user: UserId, ended: Vec<SessionId>) {
         self.strike(user, ended.into_iter().flat_map(|id| [(id, false), (id, true)]).collect()).await;
     }
@@ -121,7 +152,7 @@ impl StepStore {
             let names = shared.index.entry(user).or_default();
             names.retain(|name| !gone.contains(name));
         };
-        self.desk.step("SREM", remove).await;
+        self.desk.step("strike", remove).await;
     }
 
     /// Those of these that are there, expired or not.
@@ -172,11 +203,8 @@ impl StepStore {
     }
 
     async fn prune(&self, user: &UserId, seen: &[IndexName], found: &[Record], now: Timestamp) {
-        let old = {
-            let names = &self.desk.open().shared.names;
-            let gone = seen.iter().filter(|(id, _)| found.iter().all(|record| record.id() != *id));
-            gone.filter(|(id, _)| now.since(names.made_at(*id)) > ON_ITS_WAY).copied().collect()
-        };
+        let gone = seen.iter().filter(|(id, _)| found.iter().all(|record| record.id() != *id));
+        let old = gone.filter(|(id, _)| self.is_old(*id, now)).copied().collect();
         self.strike(user.clone(), old).await;
     }
 }

@@ -136,6 +136,13 @@ impl Seen for IndexName {
     }
 }
 
+impl Seen for (UserId, IndexName) {
+    fn see(&self, names: &Names, to: &mut DefaultHasher) {
+        self.0.hash(to);
+        self.1.see(names, to);
+    }
+}
+
 impl Seen for SessionId {
     fn see(&self, names: &Names, to: &mut DefaultHasher) {
         names.see_id(*self, to);

@@ -55,6 +55,10 @@ pub(crate) enum Fault {
     IndexBeforeAlone,
     /// Redis: the index is written after the session alone.
     IndexAfterAlone,
+    /// Redis: a sweep looks for sessions before it sees their names.
+    SweepTrustsTheScan,
+    /// Redis: a sweep that saw one of a session's two names strikes out both.
+    SweepStrikesBothNames,
     /// `list` shows everybody's sessions.
     ListLeaks,
     /// Not of the store: a login asks whether it is current before it creates.

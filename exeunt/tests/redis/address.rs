@@ -47,7 +47,7 @@ async fn a_user_without_the_rights_is_told_which() {
 async fn the_rights_that_are_named_suffice() {
     let server = Redis::start(&[]).unwrap();
     let _replica = server.start_replica().unwrap();
-    let rights = "evalsha eval get getex getdel getrange set setrange del sadd srem scard smembers pttl pexpireat info \
+    let rights = "evalsha eval get getex getdel getrange set setrange del hget hset hdel hscan pttl pexpireat info \
                   time role scan wait";
     let rights = rights.split_whitespace().map(|right| format!("+{right}"));
     let rule: Vec<_> = ["acl", "setuser", "anna", "on", ">pw", "~exeunt:*", "-@all"]
@@ -66,7 +66,13 @@ async fn the_rights_that_are_named_suffice() {
             store.create(&record(1, now()), 1).await.unwrap(),
             Created::Yes { ended: vec![again.id()] }
         );
+        let last = record(1, now());
+        let parts = Parts { expires_at: now(), ..last.into_parts() };
+        let expired = Record::restore(parts);
+        assert_eq!(store.create(&expired, 10).await.unwrap(), Created::Yes { ended: vec![] });
+        assert_eq!(store.purge(None, 10, now()).await.unwrap().ended, [expired.id()]);
         assert_eq!(store.destroy_all(&user(1), None).await.unwrap().len(), 1);
+        server.cli(&["del", "exeunt:purge"]).unwrap();
         store.check().await.unwrap();
     }
 }

@@ -8,9 +8,11 @@ mod gate;
 
 mod address;
 mod cost;
+mod index;
 mod outage;
 mod replicas;
 mod steps;
+mod sweep;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -3,23 +3,24 @@
 use services::Redis;
 use tokio::task::JoinHandle;
 
+use super::index::{BUCKET, add, members};
 use super::*;
 use crate::gate::{Cut, Gate, Held};
 
-async fn behind(server: &Redis) -> (RedisStore, Gate) {
+pub(crate) async fn behind(server: &Redis) -> (RedisStore, Gate) {
     let gate = Gate::to(server.port()).await;
     (connected(&format!("redis://127.0.0.1:{}?deadline=10s", gate.port())).await, gate)
 }
 
 /// A login that is in the index, and whose session is not there yet.
-struct OnItsWay {
-    login: Record,
-    held: Held,
-    creating: JoinHandle<Result<Created, StoreError>>,
+pub(crate) struct OnItsWay {
+    pub(crate) login: Record,
+    pub(crate) held: Held,
+    pub(crate) creating: JoinHandle<Result<Created, StoreError>>,
     gate: Gate,
 }
 
-async fn on_its_way(server: &Redis) -> OnItsWay {
+pub(crate) async fn on_its_way(server: &Redis) -> OnItsWay {
     let (slow, gate) = behind(server).await;
     let login = record(1, now());
     let mut held = gate.hold("PXAT");
@@ -29,11 +30,6 @@ async fn on_its_way(server: &Redis) -> OnItsWay {
     });
     held.reached().await;
     OnItsWay { login, held, creating, gate }
-}
-
-fn members(server: &Redis) -> Vec<i64> {
-    let members = server.cli(&["smembers", "exeunt:u:1"]).unwrap();
-    members.split_whitespace().map(|id| id.parse().unwrap()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,7 +55,7 @@ async fn a_login_that_loses_its_name_on_the_way_enters_it_again() {
     let server = Redis::start(&[]).unwrap();
     let store = connected(&server.url()).await;
     let OnItsWay { login, held, creating, .. } = on_its_way(&server).await;
-    server.cli(&["del", "exeunt:u:1"]).unwrap();
+    server.cli(&["del", BUCKET]).unwrap();
     held.go_on();
     assert_eq!(creating.await.unwrap().unwrap(), Created::Yes { ended: vec![] });
     assert_eq!(store.destroy_all(&user(1), None).await.unwrap(), [login.id()]);
@@ -73,8 +69,11 @@ async fn a_login_whose_name_is_struck_out_late_by_a_clock_that_is_ahead_is_not_m
     let store = connected(&server.url()).await;
     let OnItsWay { login, held, creating, .. } = on_its_way(&server).await;
     let (slow, gate) = behind(&server).await;
-    let mut striking = gate.hold("SREM\r");
+    let mut looking = gate.hold("GETEX");
     let mut listing = tokio::spawn(async move { slow.list(&user(1), now().plus(11 * MINUTE)).await });
+    looking.reached().await;
+    let mut striking = gate.hold("EVALSHA");
+    looking.go_on();
     striking.reached().await;
     held.go_on();
     assert_eq!(creating.await.unwrap().unwrap(), Created::Yes { ended: vec![] });
@@ -111,14 +110,14 @@ async fn a_name_without_a_session_goes_once_it_is_older_than_any_login() {
     let server = Redis::start(&[]).unwrap();
     let store = connected(&server.url()).await;
     let (live, gone) = (created(&store, 1).await, record(1, now()));
-    server.cli(&["sadd", "exeunt:u:1", &gone.id().to_i64().to_string()]).unwrap();
+    add(&server, gone.id().to_i64());
     let later = |minutes: u32| now().plus(minutes * MINUTE);
     assert_eq!(store.list(&user(1), later(9)).await.unwrap(), std::slice::from_ref(&live));
     assert_eq!(members(&server).len(), 2);
     assert_eq!(store.list(&user(1), later(11)).await.unwrap(), std::slice::from_ref(&live));
     assert_eq!(members(&server), [live.id().to_i64()]);
     // And so does that of a login that never came to its session.
-    server.cli(&["sadd", "exeunt:u:1", &(!gone.id().to_i64()).to_string()]).unwrap();
+    add(&server, !gone.id().to_i64());
     assert_eq!(store.list(&user(1), later(9)).await.unwrap(), std::slice::from_ref(&live));
     assert_eq!(members(&server).len(), 2);
     assert_eq!(store.list(&user(1), later(11)).await.unwrap(), std::slice::from_ref(&live));
@@ -132,7 +131,7 @@ async fn a_login_that_looks_for_room_takes_out_old_names_without_sessions() {
     let eleven_minutes_ago = Timestamp::from_micros(now().as_micros() - 11 * 60 * 1_000_000);
     let (old, young) = (record(1, eleven_minutes_ago), record(1, now()));
     for gone in [&old, &young] {
-        server.cli(&["sadd", "exeunt:u:1", &gone.id().to_i64().to_string()]).unwrap();
+        add(&server, gone.id().to_i64());
     }
     let live = record(1, now());
     assert_eq!(store.create(&live, 1).await.unwrap(), Created::Yes { ended: vec![] });
@@ -169,7 +168,7 @@ async fn a_value_of_a_newer_version_is_neither_nothing_nor_written_over() {
 }
 
 #[tokio::test]
-async fn redis_frees_sessions_an_hour_late_and_indexes_a_day_after_the_last_of_them() {
+async fn redis_frees_sessions_an_hour_late_and_the_index_days_after_the_last_of_them() {
     let server = Redis::start(&[]).unwrap();
     let store = connected(&server.url()).await;
     let live = created(&store, 1).await;
@@ -177,7 +176,9 @@ async fn redis_frees_sessions_an_hour_late_and_indexes_a_day_after_the_last_of_t
     let freed = |key: &str| server.cli(&["pexpiretime", key]).unwrap().trim().parse::<i64>().unwrap();
     let ms = |at: Timestamp, minutes: u32| at.plus(minutes * MINUTE).as_micros() / 1_000;
     assert_eq!(freed(&key), ms(live.expires_at(), 60));
-    assert_eq!(freed("exeunt:u:1"), ms(live.ends_at(), 24 * 60));
+    let day = 24 * 60 * 60 * 1_000;
+    let kept = freed(BUCKET);
+    assert!((ms(live.ends_at(), 24 * 60)..ms(live.ends_at(), 48 * 60)).contains(&kept) && kept % day == 0);
     assert!(store.touch(&live.id(), live.verifier(), now(), now().plus(45 * MINUTE)).await.unwrap());
     let touched = store.load(&live.id(), now()).await.unwrap().unwrap();
     assert!(touched.expires_at() > live.expires_at());
@@ -190,12 +191,16 @@ async fn redis_frees_sessions_an_hour_late_and_indexes_a_day_after_the_last_of_t
         exeunt::store::Saved::At(1)
     );
     assert_eq!(freed(&key), ms(touched.expires_at(), 60));
-    // A shorter session takes nothing from a longer one's index.
-    let long = freed("exeunt:u:1");
+    // A longer session keeps the index longer, and a shorter one takes nothing from that.
+    let mut parts = record(1, now()).into_parts();
+    parts.ends_at = now().plus(3 * 24 * 60 * MINUTE);
+    assert_eq!(store.create(&Record::restore(parts), 10).await.unwrap(), Created::Yes { ended: vec![] });
+    let long = freed(BUCKET);
+    assert!([2 * day, 3 * day].contains(&(long - kept)));
     let mut parts = record(1, now()).into_parts();
     parts.ends_at = now().plus(31 * MINUTE);
     assert_eq!(store.create(&Record::restore(parts), 10).await.unwrap(), Created::Yes { ended: vec![] });
-    assert_eq!(freed("exeunt:u:1"), long);
+    assert_eq!(freed(BUCKET), long);
 }
 
 #[tokio::test]

@@ -125,48 +125,54 @@ impl Link {
     ) -> Result<Vec<Option<Vec<u8>>>, Fault> {
         let mut values = Vec::with_capacity(keys.len());
         for keys in keys.chunks(AT_ONCE) {
-            values.extend(match self.values_at_once(keys, until).await {
-                // Some of them moved, or a connection broke: one by one each finds its way.
-                Err(fault) if fault.was_not_done() || fault.is_cut() => {
-                    self.values_one_by_one(keys, until).await?
-                }
-                answered => answered?,
-            });
+            values.extend(self.ask_each(keys, |key| command(READ, key), until).await?);
         }
-        Ok(values)
+        values.into_iter().map(answer).collect()
     }
 
-    async fn values_at_once(&self, keys: &[String], until: Instant) -> Result<Vec<Option<Vec<u8>>>, Fault> {
+    /// Asks the same of a few keys, of which it changes none. What each answers, in their order.
+    pub(super) async fn ask_each(
+        &self,
+        keys: &[String],
+        command: impl Fn(&str) -> Cmd,
+        until: Instant,
+    ) -> Result<Vec<Value>, Fault> {
+        match self.ask_at_once(keys, &command, until).await {
+            // Some of them moved, or a connection broke: one by one each finds its way.
+            Err(fault) if fault.was_not_done() || fault.is_cut() => {
+                let mut answers = Vec::with_capacity(keys.len());
+                for key in keys {
+                    answers.push(self.ask(key, &command(key), Twice::Harmless, until).await?);
+                }
+                Ok(answers)
+            }
+            answered => answered,
+        }
+    }
+
+    async fn ask_at_once(
+        &self,
+        keys: &[String],
+        command: &impl Fn(&str) -> Cmd,
+        until: Instant,
+    ) -> Result<Vec<Value>, Fault> {
         let map = self.map(until).await?;
         let mut by_host = HashMap::<&Host, (Pipeline, Vec<usize>)>::new();
         for (place, key) in keys.iter().enumerate() {
             let (pipeline, places) = by_host.entry(map.host(key)?).or_default();
-            pipeline.cmd(READ).arg(key);
+            pipeline.add_command(command(key));
             places.push(place);
         }
-        let mut values = vec![None; keys.len()];
+        let mut answers = vec![Value::Nil; keys.len()];
         for (host, (pipeline, places)) in by_host {
-            let answers = self.primary(host).ask_all(&pipeline, until).await?;
-            for (place, value) in places.into_iter().zip(answers) {
-                if let Some(slot) = values.get_mut(place) {
-                    *slot = answer(value)?;
+            let said = self.primary(host).ask_all(&pipeline, until).await?;
+            for (place, said) in places.into_iter().zip(said) {
+                if let Some(slot) = answers.get_mut(place) {
+                    *slot = said;
                 }
             }
         }
-        Ok(values)
-    }
-
-    async fn values_one_by_one(
-        &self,
-        keys: &[String],
-        until: Instant,
-    ) -> Result<Vec<Option<Vec<u8>>>, Fault> {
-        let mut values = Vec::with_capacity(keys.len());
-        for key in keys {
-            let mut get = redis::cmd(READ);
-            values.push(answer(self.ask(key, get.arg(key), Twice::Harmless, until).await?)?);
-        }
-        Ok(values)
+        Ok(answers)
     }
 
     /// Does something on the server that has the key, on another if that says so. `failed`: how it went the first time.
@@ -313,6 +319,12 @@ impl Link {
     fn new_node(&self, host: &Host, role: Role) -> Arc<Node> {
         Arc::new(Node::new(host.clone(), role, Arc::clone(&self.config)))
     }
+}
+
+fn command(name: &str, key: &str) -> Cmd {
+    let mut command = Cmd::with_capacity(2, name.len() + key.len());
+    command.arg(name).arg(key);
+    command
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

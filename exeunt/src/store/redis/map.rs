@@ -66,14 +66,17 @@ impl Map {
 /// The slot of a key: CRC-16 (XMODEM) of the part in the first braces, or of all of it (Redis Cluster specification).
 fn slot(key: &str) -> u16 {
     let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
-    let hashed = tag.filter(|tag| !tag.is_empty()).unwrap_or(key);
-    let crc = hashed.bytes().fold(0_u16, |crc, byte| {
+    crc16(tag.filter(|tag| !tag.is_empty()).unwrap_or(key)) % 16_384
+}
+
+/// CRC-16 (XMODEM): the same on every node and in every version.
+pub(super) fn crc16(text: &str) -> u16 {
+    text.bytes().fold(0, |crc, byte| {
         (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| match crc & 0x8000 {
             0 => crc << 1,
             _ => (crc << 1) ^ 0x1021,
         })
-    });
-    crc % 16_384
+    })
 }
 
 #[cfg(test)]
@@ -101,7 +104,7 @@ mod tests {
             "",
             "a",
             "exeunt:s:DNqrr2AAAAE",
-            "exeunt:u:{a}",
+            "exeunt:i:{a}",
             "u:{}x",
             "u:}{a}b}",
             "u:{{a}}",

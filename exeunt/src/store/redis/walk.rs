@@ -37,7 +37,11 @@ impl Walks {
     ) -> Result<VecDeque<SessionId>, Fault> {
         match after.and_then(|after| self.take(after)) {
             Some(rest) => Ok(rest),
-            None => scan(link, after).await,
+            None => {
+                let mut all = scan(link).await?.sessions;
+                all.retain(|id| after.is_none_or(|after| id > after));
+                Ok(all)
+            }
         }
     }
 
@@ -71,11 +75,20 @@ impl Walks {
     }
 }
 
-/// The ids of all sessions after `after`, whatever their state, on every primary.
-async fn scan(link: &Link, after: Option<&SessionId>) -> Result<VecDeque<SessionId>, Fault> {
-    let prefix = format!("{}s:", link.config.prefix);
-    let pattern = pattern(&prefix);
-    let mut found = Vec::new();
+/// What there is under the prefix, on every primary.
+#[derive(Debug)]
+pub(super) struct All {
+    /// Sessions, whatever their state, in order.
+    pub(super) sessions: VecDeque<SessionId>,
+    /// Buckets of the index.
+    pub(super) buckets: Vec<u16>,
+}
+
+/// Looks at all keys once.
+pub(super) async fn scan(link: &Link) -> Result<All, Fault> {
+    let prefix = &link.config.prefix;
+    let pattern = format!("{}[si]:*", escaped(prefix));
+    let (mut sessions, mut buckets) = (Vec::new(), Vec::new());
     for node in link.all_primaries(link.until()).await? {
         // A cursor means nothing to another server, nor to the same one after a restart.
         let open = node.open(link.until()).await?;
@@ -84,8 +97,10 @@ async fn scan(link: &Link, after: Option<&SessionId>) -> Result<VecDeque<Session
             let mut command = redis::cmd("SCAN");
             command.arg(&cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(A_STEP);
             let (next, keys): (String, Vec<Vec<u8>>) = answer(open.ask(&command, link.until()).await?)?;
-            let ids = keys.iter().filter_map(|key| id(key, &prefix));
-            found.extend(ids.filter(|id| after.is_none_or(|after| id > after)));
+            for key in keys.iter().filter_map(|key| std::str::from_utf8(key).ok()?.strip_prefix(prefix)) {
+                sessions.extend(key.strip_prefix("s:").and_then(|id| id.parse::<SessionId>().ok()));
+                buckets.extend(key.strip_prefix("i:").and_then(|number| number.parse::<u16>().ok()));
+            }
             if next == "0" {
                 // Nothing refuses a scan: what was looked at must have been a primary to the end.
                 node.still_primary(&open, link.until()).await?;
@@ -95,22 +110,20 @@ async fn scan(link: &Link, after: Option<&SessionId>) -> Result<VecDeque<Session
         }
     }
     // A key can be met twice.
-    found.sort_unstable();
-    found.dedup();
-    Ok(found.into())
+    sessions.sort_unstable();
+    sessions.dedup();
+    buckets.sort_unstable();
+    buckets.dedup();
+    Ok(All { sessions: sessions.into(), buckets })
 }
 
-fn id(key: &[u8], prefix: &str) -> Option<SessionId> {
-    std::str::from_utf8(key).ok()?.strip_prefix(prefix)?.parse().ok()
-}
-
-/// The keys that begin so, whatever a pattern makes of its letters.
-fn pattern(prefix: &str) -> String {
-    let escaped = prefix.chars().flat_map(|letter| {
+/// A text as a pattern has to spell it.
+fn escaped(text: &str) -> String {
+    let escaped = text.chars().flat_map(|letter| {
         let special = matches!(letter, '*' | '?' | '[' | ']' | '\\' | '^' | '-');
         special.then_some('\\').into_iter().chain([letter])
     });
-    escaped.chain(['*']).collect()
+    escaped.collect()
 }
 
 #[cfg(test)]
@@ -145,6 +158,6 @@ mod tests {
 
     #[test]
     fn a_prefix_is_no_pattern() {
-        assert_eq!(pattern("a*[b]?:s:"), "a\\*\\[b\\]\\?:s:*");
+        assert_eq!(escaped("a*[b]?:"), "a\\*\\[b\\]\\?:");
     }
 }
