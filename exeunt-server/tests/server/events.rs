@@ -130,6 +130,7 @@ fn each_event_comes_to_the_command_once_while_a_server_runs_and_after_it_was_sto
     // What happened last is written before the server is gone.
     server.try_login("nobody", PASSWORD);
     assert!(server.stop().0.success());
+    assert!(!place.log().contains("audit_not"), "all was written in time");
     let events = all(&place);
     assert_eq!(events.len(), 1 + expected.len() + 1);
     assert_eq!(events.last().and_then(|event| text(event, "reason")), Some("credentials"));
