@@ -15,7 +15,7 @@ use exeunt::{AuthRouter, Event, EventKind, Events, RequireSession};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::site::{AppState, Site};
-use crate::{api, error, pages, telemetry};
+use crate::{api, clients, error, pages, telemetry};
 
 /// The most bytes of a request's body.
 const BODY: usize = 64 * 1024;
@@ -73,6 +73,7 @@ fn private(state: &AppState) -> Router {
 fn around(app: Router, state: &AppState) -> Router {
     let events = state.layer.sessions().events();
     app.layer(state.layer.clone())
+        .layer(from_fn_with_state(Arc::clone(&state.site), clients::note_client))
         .layer(from_fn_with_state((Arc::clone(&state.site), events.clone()), public_origin))
         .layer(from_fn(error::explain))
         .layer(from_fn(whole_body))

@@ -40,6 +40,8 @@ pub struct Site {
     pub(crate) logout_failure_status: StatusCode,
     /// The proxies whose word counts.
     pub(crate) proxies: Proxies,
+    /// Whether the addresses that requests come from are those of people, or of a proxy that is not trusted to tell them.
+    pub(crate) knows_sources: bool,
     /// Tells this run's request ids from another's.
     pub(crate) started: Timestamp,
     /// How many requests got an id.
@@ -60,6 +62,7 @@ impl Site {
             transport_security: https.then_some(TWO_YEARS),
             logout_failure_status: StatusCode::from_u16(config.logout_failure_status)?,
             proxies: Proxies::new(config.trusted_proxies.clone()),
+            knows_sources: config.knows_sources(),
             started,
             requests: AtomicU64::new(0),
         })

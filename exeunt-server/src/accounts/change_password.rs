@@ -89,11 +89,11 @@ impl Accounts {
         let found = self.find_user(session.user()).await?;
         // Of an account that is gone no password is right.
         let Account { id, name, .. } = found.ok_or(AccountError::WrongPassword)?;
-        let given = Credentials { username: name, password: current };
+        let given = Credentials { username: name.clone(), password: current };
         let verified = self.verify(given).await.map_err(exeunt::Error::from)?;
         let verified = verified.filter(|verified| verified.user() == session.user());
         let stamp = verified.ok_or(AccountError::WrongPassword)?.stamp();
-        let password = self.new_hash(new).await?;
+        let password = self.new_hash(new, &[&name]).await?;
         // Before the change: if all ends here, no old token is left under the new password.
         let renewed = session.renew().await?;
         let swap = Swap { id, stamp, password };
@@ -102,7 +102,10 @@ impl Accounts {
             true => self.swap_apart(swap, &renewed).await,
         };
         match swapped {
-            Ok(Some(ended)) => Ok(PasswordChanged { session: renewed.send(), ended }),
+            Ok(Some(ended)) => {
+                self.new_password_ends_the_count(&name).await;
+                Ok(PasswordChanged { session: renewed.send(), ended })
+            }
             Ok(None) => {
                 renewed.end().await?;
                 Err(AccountError::Outdated)

@@ -3,6 +3,7 @@
 //! Must never take two statements for one step, nor find an account by anything but its number or folded name.
 
 mod change_password;
+mod throttle;
 
 use exeunt::store::async_trait;
 use exeunt::store::postgres::{ConnectError, Database, DatabaseError, Row, ToSql, Type};
@@ -12,7 +13,10 @@ use super::backend::{Backend, Change, ENDINGS, Ending, Login, NewAccount};
 use super::{Account, AccountError};
 
 /// The migrations of the component [`COMPONENT`], in order. A step that was released is never edited.
-pub const POSTGRES_STEPS: &[&str] = &[include_str!("../../migrations/postgres/1_accounts.sql")];
+pub const POSTGRES_STEPS: &[&str] = &[
+    include_str!("../../migrations/postgres/1_accounts.sql"),
+    include_str!("../../migrations/postgres/3_throttle.sql"),
+];
 
 /// What the table of migrations calls these tables.
 pub const COMPONENT: &str = "accounts";

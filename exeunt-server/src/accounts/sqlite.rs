@@ -3,6 +3,7 @@
 //! Must never find an account by anything but its number or folded name.
 
 mod change_password;
+mod throttle;
 
 use exeunt::store::async_trait;
 use exeunt::store::sqlite::rusqlite::{self, Connection, OptionalExtension as _, Row, params};
@@ -13,8 +14,11 @@ use super::backend::{Backend, Change, ENDINGS, Ending, Login, NewAccount};
 use super::{Account, AccountError};
 
 /// The steps that make the tables, in order. A step that was released is never edited.
-pub(super) const STEPS: &[&str] =
-    &[include_str!("../../migrations/1_accounts.sql"), include_str!("../../migrations/2_endings.sql")];
+pub(super) const STEPS: &[&str] = &[
+    include_str!("../../migrations/1_accounts.sql"),
+    include_str!("../../migrations/2_endings.sql"),
+    include_str!("../../migrations/3_throttle.sql"),
+];
 
 /// Accounts in a SQLite file.
 #[derive(Clone, Debug)]

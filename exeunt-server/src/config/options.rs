@@ -3,6 +3,7 @@
 //! Must never decide anything: what is not set stays unset here.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -67,6 +68,22 @@ pub struct Options {
     /// The most sessions of one account. One login more ends the session that was unused the longest.
     #[arg(long, value_name = "NUMBER")]
     pub sessions_per_account: Option<usize>,
+
+    /// The fewest characters of a new password: 8 to 64. Fewer than 15 are for where a second factor is asked for, too. Passwords
+    /// that there are stay valid.
+    #[arg(long, value_name = "NUMBER")]
+    pub password_min_length: Option<usize>,
+
+    /// A list of passwords from breaches, none of which may be set: a file of SHA-1 hashes sorted by hash, or a folder of
+    /// range files, as Have I Been Pwned publishes them. It is read where it lies. If it is not set: the built-in list
+    /// of common passwords alone.
+    #[arg(long, value_name = "FILE|FOLDER")]
+    pub breached_passwords: Option<PathBuf>,
+
+    /// How many passwords are checked at once: each takes 19 MiB of memory, and a core. 64 more wait for each, and whoever
+    /// comes then is told to try again (503). If it is not set: as many as there are cores.
+    #[arg(long, value_name = "NUMBER")]
+    pub passwords_at_once: Option<usize>,
 
     /// The status that logout answers with if the store could not end the session: 400 to 599.
     #[arg(long, value_name = "STATUS")]
@@ -136,6 +153,9 @@ impl Options {
             absolute_timeout: Some(lifetime.absolute()),
             remember_for: Some(lifetime.remembered()),
             sessions_per_account: Some(100),
+            password_min_length: Some(15),
+            breached_passwords: None,
+            passwords_at_once: None,
             logout_failure_status: Some(400),
             cookie_name: None,
             cookie_domain: None,
@@ -160,6 +180,9 @@ impl Options {
             absolute_timeout: self.absolute_timeout.or(below.absolute_timeout),
             remember_for: self.remember_for.or(below.remember_for),
             sessions_per_account: self.sessions_per_account.or(below.sessions_per_account),
+            password_min_length: self.password_min_length.or(below.password_min_length),
+            breached_passwords: self.breached_passwords.or(below.breached_passwords),
+            passwords_at_once: self.passwords_at_once.or(below.passwords_at_once),
             logout_failure_status: self.logout_failure_status.or(below.logout_failure_status),
             cookie_name: self.cookie_name.or(below.cookie_name),
             cookie_domain: self.cookie_domain.or(below.cookie_domain),

@@ -55,6 +55,8 @@ pub fn print(set: &Options) -> String {
 fn example(key: &str) -> &'static str {
     match key {
         "accounts" => r#""postgres://exeunt@db.example.org/exeunt""#,
+        "breached_passwords" => r#""/var/lib/pwned-passwords""#,
+        "passwords_at_once" => "4",
         "public_url" => r#""https://login.example.org""#,
         "cookie_domain" => r#""example.org""#,
         "cookie_name" => r#""session""#,
@@ -122,7 +124,15 @@ mod tests {
 
     #[test]
     fn the_defaults_are_shown_as_they_are() {
-        let without_default = ["accounts", "public_url", "cookie_name", "cookie_domain", "log_format"];
+        let without_default = [
+            "accounts",
+            "breached_passwords",
+            "passwords_at_once",
+            "public_url",
+            "cookie_name",
+            "cookie_domain",
+            "log_format",
+        ];
         let shown = uncommented(&print(&Options::default()), &without_default);
         assert_eq!(toml::from_str::<Options>(&shown).unwrap(), Options::defaults());
         // Also the examples can be read.

@@ -36,7 +36,7 @@ const LAYERS: &[&[&str]] = &[
     &["admin", "site"],
     &["backup", "control", "copy", "telemetry"],
     &["error"],
-    &["api", "pages"],
+    &["api", "clients", "pages"],
     &["app"],
     &["serve"],
     &["cli"],

@@ -108,7 +108,7 @@ impl Events {
 
     fn completed(&self, mut event: Event) -> Event {
         event.at = self.clock.now();
-        let Origin { by, address, client, request } = Origin::current();
+        let Origin { by, address, client, request, .. } = Origin::current();
         if event.kind.is_a_deed() {
             event.by = event.by.or(by);
         }

@@ -1,0 +1,60 @@
+//! Finds what everybody tries first: common passwords, the account's own words, repeats, sequences, walks on the keyboard.
+//!
+//! By the lists and patterns of zxcvbn. Must never ask for kinds of characters: what counts is how soon it is guessed.
+
+use zxcvbn::matching::patterns::MatchPattern;
+use zxcvbn::{Match, zxcvbn};
+
+use super::PasswordRefused;
+
+/// The name of what runs here is known of every site that runs it.
+const OWN: &str = "exeunt";
+/// Shorter parts of names are in many words.
+const SHORTEST_PART: usize = 3;
+/// What is made of listed words and patterns alone needs more guesses than this: three of the commonest words in a row
+/// take fewer.
+const GUESSES_IF_LISTED: u64 = 1_000_000_000;
+/// What is not needs more than this, as nearly all of it does that is long enough.
+const GUESSES: u64 = 1_000_000;
+/// Longer than a separator or two.
+const UNLISTED: usize = 3;
+
+/// What somebody would try who knows these names, addresses and hosts: each as a whole, and its parts.
+pub(super) fn words<'a>(known: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut words = vec![OWN.to_owned()];
+    for text in known {
+        let parts = text.split(|letter: char| !letter.is_alphanumeric());
+        let parts = parts.filter(|part| part.chars().count() >= SHORTEST_PART);
+        words.extend(std::iter::once(text).chain(parts).map(str::to_lowercase));
+    }
+    words.retain(|word| word.chars().count() >= SHORTEST_PART);
+    words.sort_unstable();
+    words.dedup();
+    words
+}
+
+/// Why it would be guessed soon by somebody who knows `own` words, if it would.
+pub(super) fn reason(password: &str, own: &[String]) -> Option<PasswordRefused> {
+    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+    let found = zxcvbn(password, &own);
+    let enough = if found.sequence().iter().any(is_unlisted) { GUESSES } else { GUESSES_IF_LISTED };
+    if found.guesses() > enough {
+        return None;
+    }
+    // The part that covers most of it names the reason.
+    let longest = found.sequence().iter().max_by_key(|part| part.token.chars().count())?;
+    Some(match &longest.pattern {
+        MatchPattern::Dictionary(word) if own.contains(&word.matched_word.as_str()) => {
+            PasswordRefused::OwnWords
+        }
+        MatchPattern::Repeat(_) => PasswordRefused::Repeats,
+        MatchPattern::Sequence(_) => PasswordRefused::Sequence,
+        MatchPattern::Spatial(_) => PasswordRefused::Keyboard,
+        MatchPattern::Date(_) | MatchPattern::Regex(_) => PasswordRefused::Date,
+        MatchPattern::Dictionary(_) | MatchPattern::BruteForce => PasswordRefused::Common,
+    })
+}
+
+fn is_unlisted(part: &Match) -> bool {
+    matches!(part.pattern, MatchPattern::BruteForce) && part.token.chars().count() >= UNLISTED
+}
