@@ -196,7 +196,8 @@ async fn a_try_that_the_machine_had_no_room_for_does_not_count() {
     let (node, _places, _folder) = Node::new(Kept::OneFile).await;
     let slow = Cost { memory_kib: 64 * 1024, passes: 3, lanes: 1 };
     let hasher = Hasher::with(slow, 1, 0).unwrap();
-    let accounts = node.engines.accounts(&Sessions::new(MemoryStore::new()), hasher.clone()).await.unwrap();
+    let sessions = Sessions::new(MemoryStore::new()).clock(Arc::<ManualClock>::clone(&node.clock));
+    let accounts = node.engines.accounts(&sessions, hasher.clone()).await.unwrap();
     let holding = {
         let hasher = hasher.clone();
         tokio::spawn(async move { hasher.hash("has the only place").await })

@@ -8,10 +8,10 @@ const JSON: (&str, &str) = ("Content-Type", "application/json");
 /// Where the proxy in front says that a request came from.
 const THE_PROXY: [&str; 2] = ["--trusted-proxies", "127.0.0.1"];
 
-fn from(server: &Server, address: &str, name: &str, password: &str, mark: Option<&str>) -> Answer {
+fn from(server: &Server, address: &str, name: &str, password: &str, badge: Option<&str>) -> Answer {
     let body = serde_json::json!({"username": name, "password": password}).to_string();
     let mut headers = vec![JSON, ("X-Forwarded-For", address)];
-    headers.extend(mark.map(|mark| ("Cookie", mark)));
+    headers.extend(badge.map(|badge| ("Cookie", badge)));
     server.send("POST", "/api/auth/login", &headers, &body)
 }
 
@@ -67,7 +67,7 @@ fn guessers_hold_up_no_logout_no_session_and_no_client_that_was_used_before() {
         let place = Place::with_alice(kept);
         let server = place.serve_with(&THE_PROXY);
         let login = from(&server, "198.51.100.1", "alice", PASSWORD, None);
-        let (session, mark) = (login.token(), login.mark().unwrap().to_owned());
+        let (session, badge) = (login.token(), login.badge().unwrap().to_owned());
         let other = from(&server, "198.51.100.1", "alice", PASSWORD, None).token();
         assert_eq!(lock(&server, "alice"), 10);
         assert!(is_429(&from(&server, "198.51.100.2", "alice", PASSWORD, None)), "a stranger waits");
@@ -75,17 +75,17 @@ fn guessers_hold_up_no_logout_no_session_and_no_client_that_was_used_before() {
         assert_eq!(server.me(&session), 200);
         let logout = server.call("DELETE", "/api/auth/logout", &other);
         assert_eq!((logout.status, logout.body.as_str()), (200, "Logout successful"));
-        let back = from(&server, "198.51.100.1", "alice", PASSWORD, Some(&mark));
-        assert_eq!((back.status, back.mark()), (200, Some(mark.as_str())), "the mark stays good");
+        let back = from(&server, "198.51.100.1", "alice", PASSWORD, Some(&badge));
+        assert_eq!((back.status, back.badge()), (200, Some(badge.as_str())), "the badge stays good");
         assert!(is_429(&from(&server, "198.51.100.2", "alice", PASSWORD, None)), "strangers still wait");
 
-        // A mark is nobody else's, and no way in.
+        // A badge is nobody else's, and no way in.
         place.run(["account", "add", "bob", "--password-stdin"], PASSWORD);
         assert_eq!(lock(&server, "bob"), 10);
-        assert!(is_429(&from(&server, "198.51.100.3", "bob", PASSWORD, Some(&mark))));
+        assert!(is_429(&from(&server, "198.51.100.3", "bob", PASSWORD, Some(&badge))));
         let forged = format!("client={}", "A".repeat(22));
         assert!(is_429(&from(&server, "198.51.100.3", "alice", PASSWORD, Some(&forged))));
-        let wrong = (0..40).map(|_| from(&server, "198.51.100.1", "alice", "wrong", Some(&mark)).status);
+        let wrong = (0..40).map(|_| from(&server, "198.51.100.1", "alice", "wrong", Some(&badge)).status);
         let taken = wrong.filter(|status| *status == 401).count();
         assert!((5..19).contains(&taken), "clients of before have few tries of their own: {taken}");
 
@@ -98,14 +98,14 @@ fn guessers_hold_up_no_logout_no_session_and_no_client_that_was_used_before() {
 fn who_guesses_at_many_names_from_one_address_is_held_back_there_alone() {
     let place = Place::with_alice(Kept::OneFile);
     let server = place.serve_with(&THE_PROXY);
-    let mark = from(&server, "2001:db8::1", "alice", PASSWORD, None).mark().unwrap().to_owned();
+    let badge = from(&server, "2001:db8::1", "alice", PASSWORD, None).badge().unwrap().to_owned();
     let guess = |number: usize| {
         from(&server, &format!("2001:db8::{number:x}"), &format!("name {number}"), "wrong", None)
     };
     let taken = (1..200).find(|number| guess(*number).status == 429).unwrap() - 1;
     assert!((100..110).contains(&taken), "{taken}");
     assert!(is_429(&from(&server, "2001:db8::ffff", "alice", PASSWORD, None)), "the whole network");
-    assert_eq!(from(&server, "2001:db8::1", "alice", PASSWORD, Some(&mark)).status, 200);
+    assert_eq!(from(&server, "2001:db8::1", "alice", PASSWORD, Some(&badge)).status, 200);
     assert_eq!(from(&server, "2001:db8:0:1::1", "alice", PASSWORD, None).status, 200);
 }
 
@@ -119,8 +119,8 @@ fn behind_a_proxy_that_is_not_trusted_nobody_is_held_back_for_others() {
     }
     let login = from(&server, "192.0.2.1", "alice", PASSWORD, None);
     assert_eq!(login.status, 200);
-    let mark = login.headers.iter().find(|(_, value)| value.starts_with("__Host-client=")).unwrap();
-    let attributes: Vec<_> = mark.1.split("; ").skip(1).collect();
+    let badge = login.headers.iter().find(|(_, value)| value.starts_with("__Host-client=")).unwrap();
+    let attributes: Vec<_> = badge.1.split("; ").skip(1).collect();
     assert_eq!(attributes, ["Path=/", "HttpOnly", "SameSite=Lax", "Max-Age=34560000", "Secure"]);
     assert!(place.log().contains("trusted_proxies is empty"), "and the operator is told");
 }

@@ -11,11 +11,11 @@ use super::PasswordRefused;
 const OWN: &str = "exeunt";
 /// Shorter parts of names are in many words.
 const SHORTEST_PART: usize = 3;
-/// What is made of listed words and patterns alone needs more guesses than this: three of the commonest words in a row
-/// take fewer.
+/// What is made of listed words and patterns alone needs this many guesses: three of the commonest words in a row take
+/// fewer.
 const GUESSES_IF_LISTED: u64 = 1_000_000_000;
-/// What is not needs more than this, as nearly all of it does that is long enough.
-const GUESSES: u64 = 1_000_000;
+/// What is not needs this many: so many are eight characters of any kind.
+const GUESSES: u64 = 100_000_000;
 /// Longer than a separator or two.
 const UNLISTED: usize = 3;
 
@@ -38,7 +38,7 @@ pub(super) fn reason(password: &str, own: &[String]) -> Option<PasswordRefused> 
     let own: Vec<&str> = own.iter().map(String::as_str).collect();
     let found = zxcvbn(password, &own);
     let enough = if found.sequence().iter().any(is_unlisted) { GUESSES } else { GUESSES_IF_LISTED };
-    if found.guesses() > enough {
+    if found.guesses() >= enough {
         return None;
     }
     // The part that covers most of it names the reason.

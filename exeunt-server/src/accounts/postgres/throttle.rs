@@ -1,4 +1,4 @@
-//! Counts of tries and marks of clients in PostgreSQL.
+//! Counts of tries and badges of clients in PostgreSQL.
 //!
 //! Must never decide by what a statement before saw: the row that takes a try is the one that allows it.
 

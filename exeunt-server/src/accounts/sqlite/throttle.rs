@@ -1,4 +1,4 @@
-//! Counts of tries and marks of clients in a SQLite file.
+//! Counts of tries and badges of clients in a SQLite file.
 //!
 //! Must never decide outside of the writer, where every step follows the one before.
 
