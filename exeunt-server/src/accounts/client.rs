@@ -124,7 +124,7 @@ mod tests {
         for bad in ["", ".", "x", "AAAA", &"A".repeat(43), "\u{e9}", &text.replace('.', ",")] {
             assert!(Badges::parse(bad).verifiers().is_empty(), "{bad}");
         }
-        let many = vec![text.split('.').next().unwrap(); 9].join(".");
+        let many = [text.split('.').next().unwrap(); 9].join(".");
         assert_eq!(Badges::parse(&many).verifiers().len(), MOST_IN_A_COOKIE);
     }
 }
