@@ -1,7 +1,5 @@
 //! Guessing over TCP: what guessers hear, and that it costs nobody else anything.
 
-#![expect(clippy::indexing_slicing, reason = "a test that cannot go on fails")]
-
 use crate::common::Kept;
 use crate::support::{Answer, PASSWORD, Place, Server};
 
