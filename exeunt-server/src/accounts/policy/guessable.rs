@@ -11,13 +11,10 @@ use super::PasswordRefused;
 const OWN: &str = "exeunt";
 /// Shorter parts of names are in many words.
 const SHORTEST_PART: usize = 3;
-/// What is made of listed words and patterns alone needs this many guesses: three of the commonest words in a row take
-/// fewer.
-const GUESSES_IF_LISTED: u64 = 1_000_000_000;
-/// What is not needs this many: so many are eight characters of any kind.
-const GUESSES: u64 = 100_000_000;
-/// Longer than a separator or two.
-const UNLISTED: usize = 3;
+/// What has so many characters in it that are in no list and no pattern passes, whatever else is in it.
+const UNLISTED: usize = 8;
+/// Anything else needs this many guesses: three of the commonest words in a row take fewer.
+const GUESSES: u64 = 1_000_000_000;
 
 /// What somebody would try who knows these names, addresses and hosts: each as a whole, and its parts.
 pub(super) fn words<'a>(known: impl Iterator<Item = &'a str>) -> Vec<String> {
@@ -37,12 +34,12 @@ pub(super) fn words<'a>(known: impl Iterator<Item = &'a str>) -> Vec<String> {
 pub(super) fn reason(password: &str, own: &[String]) -> Option<PasswordRefused> {
     let own: Vec<&str> = own.iter().map(String::as_str).collect();
     let found = zxcvbn(password, &own);
-    let enough = if found.sequence().iter().any(is_unlisted) { GUESSES } else { GUESSES_IF_LISTED };
-    if found.guesses() >= enough {
+    let unlisted: usize = found.sequence().iter().filter(|part| is_unlisted(part)).map(length).sum();
+    if unlisted >= UNLISTED || found.guesses() >= GUESSES {
         return None;
     }
     // The part that covers most of it names the reason.
-    let longest = found.sequence().iter().max_by_key(|part| part.token.chars().count())?;
+    let longest = found.sequence().iter().max_by_key(|part| length(part))?;
     Some(match &longest.pattern {
         MatchPattern::Dictionary(word) if own.contains(&word.matched_word.as_str()) => {
             PasswordRefused::OwnWords
@@ -56,5 +53,9 @@ pub(super) fn reason(password: &str, own: &[String]) -> Option<PasswordRefused> 
 }
 
 fn is_unlisted(part: &Match) -> bool {
-    matches!(part.pattern, MatchPattern::BruteForce) && part.token.chars().count() >= UNLISTED
+    matches!(part.pattern, MatchPattern::BruteForce)
+}
+
+fn length(part: &Match) -> usize {
+    part.token.chars().count()
 }
