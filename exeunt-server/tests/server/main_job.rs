@@ -521,9 +521,12 @@ fn the_first_administrator_is_made_in_the_browser_once(kept: Kept) {
     };
     assert_eq!(fill("wrong", "root", PASSWORD, PASSWORD).status, 404);
     assert_eq!(fill(secret, "root", PASSWORD, "something else entirely").status, 422);
-    for (name, password, problem) in
-        [("", PASSWORD, "name: it is empty"), ("root", "", "password: it is empty")]
-    {
+    for (name, password, problem) in [
+        ("", PASSWORD, "name: it is empty"),
+        ("root", "", "password: it is empty"),
+        ("root", "short", "shorter than 15 characters"), // R36
+        ("root", "passwordpassword", "it repeats a few characters"), // R37
+    ] {
         let refused = fill(secret, name, password, password);
         assert_eq!(refused.status, 422);
         assert!(refused.body.contains(problem), "{refused:?}");
