@@ -5,6 +5,7 @@
 //! where they live in another store, by a note of that transaction that every node works off.
 
 pub(crate) mod asking;
+mod audit;
 mod backend;
 mod change_password;
 pub(crate) mod client;
@@ -29,6 +30,7 @@ use exeunt::store::sqlite::Database as SqliteDatabase;
 use exeunt::{Clock as _, EventKind, Events, Sessions, SystemClock, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
+pub use self::audit::{Audit, EventLine, EventQuery, Whose};
 use self::backend::{Backend, Change, NewAccount};
 pub use self::change_password::PasswordChanged;
 pub use self::error::{AccountError, AccountsUnusable, RETRY_WHEN_BUSY};

@@ -3,6 +3,7 @@
 //! Must never guess at what it does not know: an unknown key or variable is an error that names it.
 
 mod options;
+mod origins;
 mod place;
 mod print;
 mod public_url;
@@ -18,6 +19,7 @@ use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
 pub use self::options::{LogFormat, Options, SameSite};
+use self::origins::origin_notices;
 pub use self::place::{Address, Place, PlaceError};
 pub use self::print::print;
 pub use self::public_url::{PublicUrl, PublicUrlError};
@@ -26,6 +28,10 @@ pub use self::sources::{DEFAULT_FILE, read};
 const SHORTEST: Duration = Duration::from_secs(1);
 /// RFC 6265bis, section 5.5.
 const LONGEST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
+/// Less would be no audit.
+const SHORTEST_KEPT: Duration = Duration::from_secs(60 * 60);
+const LONGEST_KEPT: Duration = Duration::from_secs(3_650 * 24 * 60 * 60);
 
 /// How the server is to run, each option decided. [`Options`] says what each means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +43,7 @@ pub struct Config {
     pub accounts: Place,
     pub max_connections: usize,
     pub public_url: Option<PublicUrl>,
+    pub allowed_origins: Vec<PublicUrl>,
     pub trusted_proxies: Vec<IpNet>,
     pub idle_timeout: Duration,
     pub absolute_timeout: Duration,
@@ -47,6 +54,7 @@ pub struct Config {
     pub breached_passwords: Option<PathBuf>,
     /// `None`: as many as cores.
     pub passwords_at_once: Option<usize>,
+    pub keep_events_for: Duration,
     pub logout_failure_status: u16,
     /// `None`: `__Host-session`, or `session` where the public URL is plain http. [`Config::cookie_name`] decides.
     pub cookie_name: Option<String>,
@@ -133,6 +141,7 @@ impl Config {
             accounts: options.accounts?,
             max_connections: options.max_connections?,
             public_url: options.public_url,
+            allowed_origins: options.allowed_origins?,
             trusted_proxies: options.trusted_proxies?,
             idle_timeout: options.idle_timeout?,
             absolute_timeout: options.absolute_timeout?,
@@ -141,6 +150,7 @@ impl Config {
             password_min_length: options.password_min_length?,
             breached_passwords: options.breached_passwords,
             passwords_at_once: options.passwords_at_once,
+            keep_events_for: options.keep_events_for?,
             logout_failure_status: options.logout_failure_status?,
             cookie_name: options.cookie_name,
             cookie_domain: options.cookie_domain,
@@ -164,6 +174,9 @@ impl Config {
         }
         if self.idle_timeout > self.absolute_timeout {
             return Err(refused(format_args!("idle_timeout must not be longer than absolute_timeout")));
+        }
+        if !(SHORTEST_KEPT..=LONGEST_KEPT).contains(&self.keep_events_for) {
+            return Err(refused(format_args!("keep_events_for must be between 1h and 3650days")));
         }
         if self.sessions_per_account == 0 {
             return Err(refused(format_args!("sessions_per_account must be at least 1")));
@@ -198,6 +211,7 @@ impl Config {
                 self.log
             )));
         }
+        self.check_origins()?;
         self.check_cookie()
     }
 
@@ -316,10 +330,13 @@ impl Config {
         if !self.knows_sources() {
             notices.push(Notice {
                 is_warning: true,
-                text: "trusted_proxies is empty, so every request seems to come from the proxy: whoever guesses at many                        accounts from one address is not held back (each account still is), and logs name the proxy. Set                        trusted_proxies to the proxy's address"
+                text: "trusted_proxies is empty, so every request seems to come from the proxy: whoever guesses at many \
+                       accounts from one address is not held back (each account still is), and logs name the proxy. Set \
+                       trusted_proxies to the proxy's address"
                     .to_owned(),
             });
         }
+        notices.extend(origin_notices(self));
         if let (None, Some(file)) = (self.store.file(), self.accounts.file()) {
             notices.push(Notice {
                 is_warning: false,

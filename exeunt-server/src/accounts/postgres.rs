@@ -3,6 +3,7 @@
 //! Must never take two statements for one step, nor find an account by anything but its number or folded name.
 
 mod change_password;
+mod events;
 mod throttle;
 
 use exeunt::store::async_trait;
@@ -16,6 +17,7 @@ use super::{Account, AccountError};
 pub const POSTGRES_STEPS: &[&str] = &[
     include_str!("../../migrations/postgres/1_accounts.sql"),
     include_str!("../../migrations/postgres/3_throttle.sql"),
+    include_str!("../../migrations/postgres/4_events.sql"),
 ];
 
 /// What the table of migrations calls these tables.

@@ -3,6 +3,7 @@
 //! Must never find an account by anything but its number or folded name.
 
 mod change_password;
+mod events;
 mod throttle;
 
 use exeunt::store::async_trait;
@@ -18,6 +19,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../../migrations/1_accounts.sql"),
     include_str!("../../migrations/2_endings.sql"),
     include_str!("../../migrations/3_throttle.sql"),
+    include_str!("../../migrations/4_events.sql"),
 ];
 
 /// Accounts in a SQLite file.

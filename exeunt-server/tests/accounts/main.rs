@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic, what it calls too")]
 
 mod apart;
+mod audit;
 mod change_password;
 #[path = "../common/mod.rs"]
 mod common;
