@@ -4,9 +4,11 @@
 //! an account was disabled, removed or given another password before its sessions ended: in the same transaction, or,
 //! where they live in another store, by a note of that transaction that every node works off.
 
+pub(crate) mod asking;
 mod audit;
 mod backend;
 mod change_password;
+pub(crate) mod client;
 pub mod copy;
 mod endings;
 mod error;
@@ -14,16 +16,18 @@ mod events;
 mod login;
 mod name;
 mod password;
+mod policy;
 mod postgres;
 pub mod rfc3339;
 mod setup;
 mod sqlite;
+mod throttle;
 
 use std::sync::Arc;
 
 use exeunt::store::postgres::Database as PostgresDatabase;
 use exeunt::store::sqlite::Database as SqliteDatabase;
-use exeunt::{EventKind, Events, Sessions, Timestamp, UserId};
+use exeunt::{Clock as _, EventKind, Events, Sessions, SystemClock, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 pub use self::audit::{Audit, EventLine, EventQuery, Whose};
@@ -35,6 +39,9 @@ pub use self::login::Credentials;
 pub use self::name::LONGEST_NAME;
 use self::name::Name;
 pub use self::password::{Checked, Cost, HashError, Hasher, LONGEST_PASSWORD};
+pub use self::policy::{
+    Breached, BreachedError, PasswordRefused, Policy, SHORTEST_PASSWORD, SHORTEST_PASSWORD_MAY_BE,
+};
 use self::postgres::PostgresAccounts;
 pub use self::postgres::{COMPONENT, POSTGRES_STEPS};
 pub use self::setup::{SETUP_LINK_LASTS, SetupSecret};
@@ -47,10 +54,14 @@ use self::sqlite::SqliteAccounts;
 pub struct Accounts {
     backend: Arc<dyn Backend>,
     hasher: Hasher,
+    policy: Policy,
     /// Where the sessions are not in the same database.
     apart: Option<Sessions>,
     /// Where changes are reported.
     events: Events,
+    /// Whose time counts, if not the machine's.
+    time_of: Option<Sessions>,
+    clock: Arc<SystemClock>,
 }
 
 /// A database that can keep accounts.
@@ -110,13 +121,31 @@ impl Accounts {
             Engine::Sqlite(database) => Arc::new(SqliteAccounts::open(database)?),
             Engine::Postgres(database) => Arc::new(PostgresAccounts::open(database).await?),
         };
-        Ok(Self { backend, hasher, apart: None, events: Events::new() })
+        let clock = Arc::new(SystemClock::new());
+        let (policy, events) = (Policy::default(), Events::new());
+        Ok(Self { backend, hasher, policy, apart: None, events, time_of: None, clock })
+    }
+
+    /// The same accounts, whose new passwords have to be as this says.
+    #[must_use]
+    pub fn policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// The same accounts, by the time that these sessions go by.
+    #[must_use]
+    pub fn in_time_with(self, sessions: &Sessions) -> Self {
+        Self { time_of: Some(sessions.clone()), ..self }
     }
 
     /// The same accounts, whose sessions live in another store than the accounts' database.
     #[must_use]
     pub fn apart_from(self, sessions: Sessions) -> Self {
-        Self { apart: Some(sessions), ..self }
+        Self { apart: Some(sessions.clone()), time_of: Some(sessions), ..self }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.time_of.as_ref().map_or_else(|| self.clock.now(), Sessions::now)
     }
 
     /// The same accounts, whose changes are reported there, with what happens to sessions.
@@ -141,7 +170,7 @@ impl Accounts {
         if self.backend.find(name.folded()).await?.is_some() {
             return Err(AccountError::NameTaken);
         }
-        let password = self.new_hash(password).await?;
+        let password = self.new_hash(password, &[name.as_str()]).await?;
         let added = self.backend.add(NewAccount { name, password, admin, now, link: None }).await?;
         added.ok_or(AccountError::NameTaken).inspect(|account| self.told_added(account))
     }
@@ -214,12 +243,27 @@ impl Accounts {
     /// [`AccountError::NoSuchAccount`], [`AccountError::BadPassword`]; [`AccountError::SessionsLeft`]; or what else the
     /// enum says.
     pub async fn set_password(&self, name: &str, new: &str) -> Result<usize, AccountError> {
-        if self.find(name).await?.is_none() {
-            return Err(AccountError::NoSuchAccount);
-        }
-        let change = Change::Password(self.new_hash(new).await?);
+        let account = self.find(name).await?.ok_or(AccountError::NoSuchAccount)?;
+        let change = Change::Password(self.new_hash(new, &[&account.name]).await?);
         let changed = Changed { kind: EventKind::PasswordSet, done: "the password is changed" };
-        self.ending(name, change, changed).await
+        let ended = self.ending(name, change, changed).await;
+        if matches!(ended, Ok(_) | Err(AccountError::SessionsLeft { .. })) {
+            self.new_password_ends_the_count(name).await;
+        }
+        ended
+    }
+
+    /// Forgets all wrong tries to log in to the account, so that the next one is taken at once.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::NoSuchAccount`], or the database did not answer.
+    pub async fn unlock(&self, name: &str) -> Result<(), AccountError> {
+        let account = self.find(name).await?.ok_or(AccountError::NoSuchAccount)?;
+        let name = Name::new(name).map_err(|_| AccountError::NoSuchAccount)?;
+        self.forget_tries(name.folded()).await?;
+        self.told_unlocked(&account);
+        Ok(())
     }
 
     /// Removes the account and ends its sessions: their number (R19).
@@ -232,14 +276,10 @@ impl Accounts {
         self.ending(name, Change::Remove, changed).await
     }
 
-    async fn new_hash(&self, password: &str) -> Result<String, AccountError> {
-        let bytes = password::normalized(password).len();
-        if bytes == 0 {
-            return Err(AccountError::BadPassword { reason: "it is empty" });
-        }
-        if bytes > LONGEST_PASSWORD {
-            return Err(AccountError::BadPassword { reason: "it is longer than 1024 bytes" });
-        }
+    /// The hash of a password that is to be set: the one way to make one. `own_words`: what is known of whose it is, such as
+    /// the name.
+    async fn new_hash(&self, password: &str, own_words: &[&str]) -> Result<String, AccountError> {
+        self.policy.check(password, own_words).await?;
         Ok(self.hasher.hash(password).await?)
     }
 

@@ -50,6 +50,10 @@ impl Admin {
                 self.accounts.enable(&name).await.map_err(|error| about(&name, error))?;
                 Ok(Reply::Account { account: self.account(&name).await? })
             }
+            Command::AccountUnlock { name } => {
+                self.accounts.unlock(&name).await.map_err(|error| about(&name, error))?;
+                Ok(Reply::Account { account: self.account(&name).await? })
+            }
             Command::AccountDisable { name } => {
                 let ended = self.accounts.disable(&name).await;
                 let sessions_ended = ended.map_err(|error| about(&name, error))?;

@@ -16,7 +16,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::html::BrandError;
 use crate::site::{AppState, Site};
-use crate::{api, cors, error, openapi, pages, telemetry};
+use crate::{api, clients, cors, error, openapi, pages, telemetry};
 
 /// The most bytes of a request's body.
 const BODY: usize = 64 * 1024;
@@ -106,6 +106,7 @@ fn around(app: Router, state: &AppState) -> Router {
     let events = state.layer.sessions().events();
     app.layer(state.layer.clone())
         .layer(from_fn(pages::say_that_it_ended))
+        .layer(from_fn_with_state(Arc::clone(&state.site), clients::note_client))
         .layer(from_fn_with_state((Arc::clone(&state.site), events.clone()), public_origin))
         .layer(from_fn(error::explain))
         .layer(from_fn(whole_body))

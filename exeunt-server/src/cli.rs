@@ -224,6 +224,11 @@ Examples:
         /// Its name.
         name: String,
     },
+    /// Forgets wrong tries to log in, so that the next one is taken at once.
+    Unlock {
+        /// Its name.
+        name: String,
+    },
     /// Gives it another password, and ends its sessions.
     Password {
         /// Its name.

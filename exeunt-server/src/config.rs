@@ -51,6 +51,11 @@ pub struct Config {
     pub absolute_timeout: Duration,
     pub remember_for: Duration,
     pub sessions_per_account: usize,
+    pub password_min_length: usize,
+    /// `None`: no list.
+    pub breached_passwords: Option<PathBuf>,
+    /// `None`: as many as cores.
+    pub passwords_at_once: Option<usize>,
     pub keep_events_for: Duration,
     pub logout_failure_status: u16,
     /// `None`: `__Host-session`, or `session` where the public URL is plain http. [`Config::cookie_name`] decides.
@@ -149,6 +154,9 @@ impl Config {
             absolute_timeout: options.absolute_timeout?,
             remember_for: options.remember_for?,
             sessions_per_account: options.sessions_per_account?,
+            password_min_length: options.password_min_length?,
+            breached_passwords: options.breached_passwords,
+            passwords_at_once: options.passwords_at_once,
             keep_events_for: options.keep_events_for?,
             logout_failure_status: options.logout_failure_status?,
             cookie_name: options.cookie_name,
@@ -184,6 +192,12 @@ impl Config {
         }
         if self.sessions_per_account == 0 {
             return Err(refused(format_args!("sessions_per_account must be at least 1")));
+        }
+        if self.passwords_at_once.is_some_and(|number| !(1..=1_024).contains(&number)) {
+            return Err(refused(format_args!("passwords_at_once must be between 1 and 1024")));
+        }
+        if !(8..=64).contains(&self.password_min_length) {
+            return Err(refused(format_args!("password_min_length must be between 8 and 64")));
         }
         if self.max_connections == 0 {
             return Err(refused(format_args!("max_connections must be at least 1")));
@@ -271,6 +285,13 @@ impl Config {
         Lifetime::new(self.idle_timeout, self.absolute_timeout).remember_for(self.remember_for)
     }
 
+    /// Whether requests can be told apart by the address that they come from: not where TLS ends at a proxy, and no proxy is
+    /// trusted to say whom it speaks for.
+    #[must_use]
+    pub fn knows_sources(&self) -> bool {
+        !self.trusted_proxies.is_empty() || !self.public_url.as_ref().is_some_and(PublicUrl::is_https)
+    }
+
     /// The public URL, or where there is none, how a browser on this machine reaches a server that listens at `bound`.
     #[must_use]
     pub fn public_url_at(&self, bound: SocketAddr) -> PublicUrl {
@@ -317,6 +338,15 @@ impl Config {
                     self.cookie_name()
                 ),
             }),
+        }
+        if !self.knows_sources() {
+            notices.push(Notice {
+                is_warning: true,
+                text: "trusted_proxies is empty, so every request seems to come from the proxy: whoever guesses at many \
+                       accounts from one address is not held back (each account still is), and logs name the proxy. Set \
+                       trusted_proxies to the proxy's address"
+                    .to_owned(),
+            });
         }
         notices.extend(origin_notices(self));
         if let (None, Some(file)) = (self.store.file(), self.accounts.file()) {

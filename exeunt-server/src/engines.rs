@@ -3,6 +3,7 @@
 //! Must never open a place twice, begin without one of them, or show a password.
 
 mod opened;
+mod policy;
 mod report;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use crate::accounts::{Accounts, Hasher};
 use crate::config::{Config, Place};
 
 pub(crate) use self::opened::{Opened, Patience, Unusable, locked};
+pub use self::policy::password_policy;
 
 /// What keeps sessions and accounts, opened. Cheap to clone; clones share everything.
 #[derive(Clone, Debug)]
@@ -109,7 +111,7 @@ impl Engines {
         let unusable = |error: Unusable| self.error(ACCOUNTS, "accounts", opened, error);
         let engine = opened.database().ok_or_else(|| unusable(NO_ACCOUNTS.into()))?.clone();
         let accounts = Accounts::open(engine, hasher).await.map_err(|error| unusable(error.into()))?;
-        let accounts = accounts.reporting_to(sessions.events().clone());
+        let accounts = accounts.reporting_to(sessions.events().clone()).in_time_with(sessions);
         Ok(match self.accounts {
             None => accounts,
             Some(_) => accounts.apart_from(sessions.clone()),

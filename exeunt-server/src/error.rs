@@ -95,7 +95,11 @@ pub(crate) fn of_account(error: AccountError) -> Response {
     match error {
         AccountError::Session(error) => error.into_response(),
         AccountError::WrongPassword => problem(StatusCode::FORBIDDEN, "Wrong password"),
-        AccountError::BadPassword { .. } | AccountError::BadName { .. } => {
+        AccountError::BadPassword { reason } => {
+            let status = StatusCode::UNPROCESSABLE_ENTITY;
+            problem_with(status, title(status), &[("detail", &detail), ("reason", reason.code())])
+        }
+        AccountError::BadName { .. } => {
             explained(StatusCode::UNPROCESSABLE_ENTITY, title(StatusCode::UNPROCESSABLE_ENTITY), &detail)
         }
         AccountError::Outdated | AccountError::NameTaken | AccountError::NotEmpty => {
@@ -119,7 +123,7 @@ pub(crate) fn of_account(error: AccountError) -> Response {
             let status = StatusCode::SERVICE_UNAVAILABLE;
             later(explained(status, title(status), unknown), RETRY_SOON)
         }
-        error @ AccountError::Hash(_) => {
+        error @ (AccountError::Hash(_) | AccountError::Breached(_)) => {
             tracing::error!(event = "request_failed", error = %Causes(&error), "a request could not be answered");
             refused(StatusCode::INTERNAL_SERVER_ERROR)
         }

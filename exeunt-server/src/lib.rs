@@ -10,6 +10,7 @@ pub mod api;
 pub mod app;
 pub mod backup;
 pub mod cli;
+mod clients;
 pub mod config;
 pub mod control;
 pub mod copy;

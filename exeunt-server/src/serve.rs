@@ -25,7 +25,7 @@ use crate::admin::Admin;
 use crate::app;
 use crate::config::{self, Config};
 use crate::control::{ControlError, ControlSocket};
-use crate::engines::Engines;
+use crate::engines::{Engines, password_policy};
 use crate::site::{AppState, Site};
 use crate::telemetry;
 
@@ -50,6 +50,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
             false => tracing::info!(event = "notice", "{notice}"),
         }
     }
+    let policy = password_policy(&config)?;
     let mut signals = Signals::new()?;
     // Before anything is opened: what is open counts.
     let room = descriptors::make_room_for(config.max_connections);
@@ -67,15 +68,19 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     engines.check_accounts()?;
     let store = engines.store(config.near_cache_bytes).await?;
     let sessions = Sessions::over(store).lifetime(config.lifetime()).limit(config.sessions_per_account);
-    let accounts = engines.accounts(&sessions, Hasher::new()?).await?;
+    let accounts =
+        engines.accounts(&sessions, Hasher::at_once(config.passwords_at_once)?).await?.policy(policy);
     let audit = accounts.audit().keep_for(&accounts, config.keep_events_for);
     // Before anybody can come in with a session that a change of an account was to end.
     accounts
         .work_off(&sessions)
         .await
         .context("ending the sessions of accounts that were changed before this start")?;
-    let tasks =
-        [tokio::spawn(sessions.clone().keep_purged()), tokio::spawn(accounts.clone().keep_working_off())];
+    let tasks = [
+        tokio::spawn(sessions.clone().keep_purged()),
+        tokio::spawn(accounts.clone().keep_working_off()),
+        tokio::spawn(accounts.clone().keep_tries_purged()),
+    ];
     let admin = Admin::new(accounts.clone(), sessions.clone(), engines.clone(), config.public_url_at(bound));
     let state = state(&config, bound, sessions.clone(), accounts.clone())?;
     app::check_pages(&state)?;

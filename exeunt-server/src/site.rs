@@ -50,6 +50,8 @@ pub struct Site {
     pub(crate) proxies: Proxies,
     /// What pages are made of.
     pub(crate) pages: Arc<Pages>,
+    /// Whether the addresses that requests come from are those of people, or of a proxy that is not trusted to tell them.
+    pub(crate) knows_sources: bool,
     /// Tells this run's request ids from another's.
     pub(crate) started: Timestamp,
     /// How many requests got an id.
@@ -89,6 +91,7 @@ impl Site {
             logout_failure_status: StatusCode::from_u16(config.logout_failure_status)?,
             proxies: Proxies::new(config.trusted_proxies.clone()),
             pages: Arc::new(Pages::new(&brand(config))?),
+            knows_sources: config.knows_sources(),
             started,
             requests: AtomicU64::new(0),
         })

@@ -142,8 +142,12 @@ fn accounts_are_added_listed_and_changed(kept: Kept) {
     assert_eq!(disabled.json()["account"]["disabled"], json!(true));
     assert_eq!(place.run("account enable alice --json").json()["account"]["disabled"], json!(false));
 
+    let unlocked = place.run("account unlock ALICE --json").json();
+    assert_eq!(unlocked["account"]["name"], json!("Alice"));
+
     place.log_in("alice", 1);
-    let changed = place.run_with("account password alice --password-stdin", &[], "another one");
+    let changed =
+        place.run_with("account password alice --password-stdin", &[], "another horse, another staple");
     assert_eq!(changed.code, 0);
     assert!(changed.out.contains("1 session ended"), "{}", changed.out);
 
@@ -264,7 +268,7 @@ fn each_kind_of_failure_has_its_exit_code() {
     assert!(!place.path("exeunt.db").exists(), "asking makes no store");
 
     place.add("alice");
-    for line in ["disable", "enable", "remove"] {
+    for line in ["disable", "enable", "unlock", "remove"] {
         place.run(&format!("account {line} nobody")).fails(3, "\"nobody\"");
     }
     place.run("session list --account nobody").fails(3, "\"nobody\"");
@@ -287,6 +291,30 @@ fn each_kind_of_failure_has_its_exit_code() {
         .unwrap();
     place.run("check --store text.db").fails(5, "text.db");
     place.run("account list --store nowhere/a.db").fails(5, "nowhere/a.db");
+}
+
+#[test]
+fn a_new_password_is_as_the_configuration_wants_it() {
+    // R36, R37, R58
+    let place = Place::new();
+    let add = |variables: &[(&str, &str)], password: &str| {
+        place.run_with("account add bob --password-stdin", variables, password)
+    };
+    add(&[], "fourteen chars").fails(2, "shorter than 15 characters");
+    add(&[], "passwordpasswordpassword").fails(2, "repeats");
+    add(&[], "bob bob bob bob bob").fails(2, "password");
+    for wrong in ["7", "65"] {
+        add(&[("EXEUNT_PASSWORD_MIN_LENGTH", wrong)], PASSWORD).fails(2, "between 8 and 64");
+    }
+    let list = [("EXEUNT_BREACHED_PASSWORDS", "list")];
+    add(&list, PASSWORD).fails(2, "list");
+    std::fs::write(place.path("list"), format!("{PASSWORD}\n")).unwrap();
+    add(&list, PASSWORD).fails(2, "40 hexadecimal digits");
+    std::fs::write(place.path("list"), "ABF7AAD6438836DBE526AA231ABDE2D0EEF74D42:112\n").unwrap();
+    add(&list, PASSWORD).fails(2, "known from a breach");
+    assert_eq!(add(&list, "another horse, another staple").code, 0);
+    let fewer = [("EXEUNT_PASSWORD_MIN_LENGTH", "14")];
+    assert_eq!(place.run_with("account add alice --password-stdin", &fewer, "fourteen chars").code, 0);
 }
 
 #[test]
@@ -373,7 +401,7 @@ fn check_tells_the_state_of_the_store_and_fails_if_something_is_wrong() {
     assert_eq!(check["engines"][0]["keeps"], json!("sessions and accounts"));
     assert_eq!(
         check["engines"][0]["facts"][1],
-        json!({ "name": "schema", "value": "accounts 2, sessions 2" })
+        json!({ "name": "schema", "value": "accounts 3, sessions 2" })
     );
     assert!(place.run("check").out.ends_with("all is well\n"));
 

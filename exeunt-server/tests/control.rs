@@ -18,6 +18,8 @@ use tokio::io::AsyncReadExt as _;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+const RIGHT: &str = "correct horse battery staple";
+
 /// A server without the part that listens on the network.
 struct Server {
     accounts: Accounts,
@@ -58,12 +60,12 @@ impl Server {
     }
 
     async fn add(&self, name: &str) {
-        let password = NewPassword::new("right".to_owned());
+        let password = NewPassword::new(RIGHT.to_owned());
         self.ask(Command::AccountAdd { name: name.to_owned(), password, admin: false }).await.unwrap();
     }
 
     async fn login(&self, name: &str) -> LoggedIn {
-        let credentials = Credentials { username: name.to_owned(), password: "right".to_owned() };
+        let credentials = Credentials { username: name.to_owned(), password: RIGHT.to_owned() };
         let login = self.sessions.login(&self.accounts, credentials, LoginOptions::default()).await;
         login.unwrap().unwrap()
     }
@@ -125,7 +127,7 @@ async fn every_command_is_done_by_the_server_before_it_answers() {
     assert!(matches!(enabled, Reply::Account { account } if !account.disabled));
 
     let four = server.login("alice").await;
-    let password = NewPassword::new("other".to_owned());
+    let password = NewPassword::new("another horse, another staple".to_owned());
     let changed = server.ask(Command::AccountPassword { name: name(), password }).await.unwrap();
     assert!(matches!(changed, Reply::Changed { sessions_ended: 1, .. }));
     assert!(!server.lives(&four).await);
@@ -148,7 +150,7 @@ async fn every_command_is_done_by_the_server_before_it_answers() {
 async fn a_refusal_comes_back_with_its_kind_and_its_reason() {
     let server = Server::start().await;
     let add = |name: &str| {
-        let password = NewPassword::new("right".to_owned());
+        let password = NewPassword::new(RIGHT.to_owned());
         Command::AccountAdd { name: name.to_owned(), password, admin: true }
     };
     let bad = server.ask(add(" alice")).await.unwrap_err();

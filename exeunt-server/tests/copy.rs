@@ -20,6 +20,11 @@ use exeunt_server::engines::Engines;
 use services::{Postgres, Redis};
 use tempfile::TempDir;
 
+const ONE: &str = "one horse, battery, staple";
+const TWO: &str = "two horses, battery, staple";
+const THREE: &str = "three horses, battery, staple";
+const FOUR: &str = "four horses, battery, staple";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Engine {
     File,
@@ -242,11 +247,11 @@ async fn accounts_move(from: Engine, to: Engine) {
     let server = Open::on(&from).await;
     let now = server.sessions.now();
     for name in ["Anna", "Bert", "Carl", "Dora"] {
-        server.accounts().add(name, "one", name == "Anna", now).await.unwrap();
+        server.accounts().add(name, ONE, name == "Anna", now).await.unwrap();
     }
     server.accounts().disable("bert").await.unwrap();
-    server.accounts().set_password("carl", "two").await.unwrap();
-    let session = log_in_at(&server, "anna", "one").await.unwrap();
+    server.accounts().set_password("carl", TWO).await.unwrap();
+    let session = log_in_at(&server, "anna", ONE).await.unwrap();
 
     let copied = once(order(&from, &to)).await.unwrap();
     assert_eq!(copied.accounts, Some(AccountsCopied { made: 4, ..AccountsCopied::default() }));
@@ -254,10 +259,10 @@ async fn accounts_move(from: Engine, to: Engine) {
 
     // The greatest number goes, and one of its name comes.
     server.accounts().remove("dora").await.unwrap();
-    server.accounts().add("DORA", "three", false, now).await.unwrap();
+    server.accounts().add("DORA", THREE, false, now).await.unwrap();
     server.accounts().remove("dora").await.unwrap();
-    server.accounts().set_password("anna", "four").await.unwrap();
-    let anna = log_in_at(&server, "anna", "four").await.unwrap();
+    server.accounts().set_password("anna", FOUR).await.unwrap();
+    let anna = log_in_at(&server, "anna", FOUR).await.unwrap();
     let expected = server.accounts().list().await.unwrap();
     let copied = once(order(&from, &to)).await.unwrap();
     assert_eq!(copied.accounts, Some(AccountsCopied { made: 0, changed: 1, same: 2, removed: 1 }));
@@ -270,12 +275,12 @@ async fn accounts_move(from: Engine, to: Engine) {
     assert_eq!(there.accounts().list().await.unwrap(), expected);
     assert!(there.knows(&anna.token).await);
     assert!(!there.knows(&session.token).await, "it ended with the old password");
-    assert!(log_in_at(&there, "anna", "one").await.is_none());
-    assert!(log_in_at(&there, "anna", "four").await.is_some());
-    assert!(log_in_at(&there, "carl", "two").await.is_some());
-    assert!(log_in_at(&there, "bert", "one").await.is_none(), "disabled");
-    assert!(matches!(there.accounts().add("CARL", "x", false, now).await, Err(AccountError::NameTaken)));
-    assert_eq!(there.accounts().add("Emil", "x", false, now).await.unwrap().id, 6);
+    assert!(log_in_at(&there, "anna", ONE).await.is_none());
+    assert!(log_in_at(&there, "anna", FOUR).await.is_some());
+    assert!(log_in_at(&there, "carl", TWO).await.is_some());
+    assert!(log_in_at(&there, "bert", ONE).await.is_none(), "disabled");
+    assert!(matches!(there.accounts().add("CARL", ONE, false, now).await, Err(AccountError::NameTaken)));
+    assert_eq!(there.accounts().add("Emil", ONE, false, now).await.unwrap().id, 6);
     there.close();
 
     // What was changed there since would be undone.
@@ -317,14 +322,14 @@ async fn where_all_accounts_were_removed_their_numbers_are_still_not_given_again
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (from.fresh(&folder), to.fresh(&folder));
         let server = Open::on(&from).await;
-        server.accounts().add("anna", "one", false, server.sessions.now()).await.unwrap();
+        server.accounts().add("anna", ONE, false, server.sessions.now()).await.unwrap();
         server.accounts().remove("anna").await.unwrap();
         server.close();
         for _ in 0..2 {
             once(Order { last: true, ..order(&from, &to) }).await.unwrap();
         }
         let there = Open::on(&to).await;
-        assert_eq!(there.accounts().add("bert", "x", false, there.sessions.now()).await.unwrap().id, 2);
+        assert_eq!(there.accounts().add("bert", ONE, false, there.sessions.now()).await.unwrap().id, 2);
         there.close();
     }
 }
@@ -342,7 +347,7 @@ async fn a_number_that_no_sequence_gave_is_not_given_again_either() {
     postgres().psql("postgres", &sql).unwrap();
     once(Order { only: Some(Only::Accounts), ..order(&from, &to) }).await.unwrap();
     let there = Open::on(&to).await;
-    assert_eq!(there.accounts().add("bert", "x", false, there.sessions.now()).await.unwrap().id, 8);
+    assert_eq!(there.accounts().add("bert", ONE, false, there.sessions.now()).await.unwrap().id, 8);
 }
 
 #[tokio::test]
@@ -350,8 +355,8 @@ async fn redis_keeps_no_accounts_and_that_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let (file, redis) = (Engine::File.fresh(&folder), Engine::Redis.fresh(&folder));
     let server = Open::on(&file).await;
-    server.accounts().add("anna", "one", false, server.sessions.now()).await.unwrap();
-    let token = log_in_at(&server, "anna", "one").await.unwrap().token;
+    server.accounts().add("anna", ONE, false, server.sessions.now()).await.unwrap();
+    let token = log_in_at(&server, "anna", ONE).await.unwrap().token;
     let copied = once(order(&file, &redis)).await.unwrap();
     assert_eq!((copied.sessions.unwrap().made, copied.accounts), (1, None));
     assert!(copied.notes[0].contains("Redis keeps no accounts: 1 stay in"), "{copied:?}");
@@ -409,7 +414,7 @@ async fn the_last_pass_waits_for_what_a_change_left() {
     let folder = tempfile::tempdir().unwrap();
     let (file, to) = (Engine::File.fresh(&folder), Engine::Postgres.fresh(&folder));
     let server = Open::on(&file).await;
-    server.accounts().add("anna", "one", false, server.sessions.now()).await.unwrap();
+    server.accounts().add("anna", ONE, false, server.sessions.now()).await.unwrap();
     server.close();
     let connection = exeunt::store::sqlite::rusqlite::Connection::open(file.file().unwrap()).unwrap();
     connection.execute("INSERT INTO endings (user, reason, at) VALUES ('1', 'test', 0)", []).unwrap();
@@ -456,8 +461,8 @@ async fn a_backup_of_a_file_at_work_is_whole_private_and_never_overwrites() {
     let folder = tempfile::tempdir().unwrap();
     let place = Engine::File.fresh(&folder);
     let server = Open::on(&place).await;
-    server.accounts().add("anna", "one", false, server.sessions.now()).await.unwrap();
-    let token = log_in_at(&server, "anna", "one").await.unwrap().token;
+    server.accounts().add("anna", ONE, false, server.sessions.now()).await.unwrap();
+    let token = log_in_at(&server, "anna", ONE).await.unwrap().token;
     let file = folder.path().join("backup.db");
     let bytes = backup(&place, &file).unwrap();
     let metadata = std::fs::metadata(&file).unwrap();
@@ -551,8 +556,8 @@ async fn the_printed_schema_is_all_that_a_role_without_the_right_to_make_tables_
     postgres().psql(database, &rights).unwrap();
     let place: Place = url.replace("postgres@", &format!("{role}@")).parse().unwrap();
     let server = Open::on(&place).await;
-    server.accounts().add("anna", "one", true, server.sessions.now()).await.unwrap();
-    assert!(log_in_at(&server, "anna", "one").await.is_some());
+    server.accounts().add("anna", ONE, true, server.sessions.now()).await.unwrap();
+    assert!(log_in_at(&server, "anna", ONE).await.is_some());
     let only = exeunt(folder.path(), &["store", "schema", "--only", "sessions"]);
     assert!(!String::from_utf8(only.stdout).unwrap().contains("exeunt_accounts"));
 }

@@ -23,8 +23,9 @@ use tower::ServiceExt as _;
 use self::faulty::{Broken, DEADLINE, FOR_EVER, Fate, FaultyStore, Step};
 
 const CHEAP: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
-const FORM: &str = "username=alice&password=right&next=%2Fhome";
-const JSON: &str = r#"{"username":"alice","password":"right"}"#;
+const RIGHT: &str = "correct horse battery staple";
+const FORM: &str = "username=alice&password=correct+horse+battery+staple&next=%2Fhome";
+const JSON: &str = r#"{"username":"alice","password":"correct horse battery staple"}"#;
 
 /// Fails at once, its answer is lost, or it hangs.
 const FAULTS: [Fate; 3] = [
@@ -79,7 +80,7 @@ impl Server {
             Sessions::over(Arc::<FaultyStore>::clone(&store)).clock(Arc::<ManualClock>::clone(&clock));
         let accounts = Accounts::open(database, Hasher::with(CHEAP, 2, 100).unwrap()).await.unwrap();
         let accounts = accounts.apart_from(sessions.clone());
-        accounts.add("alice", "right", false, sessions.now()).await.unwrap();
+        accounts.add("alice", RIGHT, false, sessions.now()).await.unwrap();
         // One of its own, so that it shows that it was asked for.
         let options = Options { logout_failure_status: Some(502), ..Options::default() };
         let site = Arc::new(Site::new(&Config::decide(options).unwrap(), sessions.now()).unwrap());

@@ -49,6 +49,8 @@ pub enum ErrorKind {
     Store,
     /// The application's accounts did not answer. Try again later: 503.
     Users,
+    /// There were too many wrong tries to log in. Try again later: 429.
+    Throttled,
     /// The session ended while it was being changed: 401.
     Ended,
     /// Others changed the session's data five times in between: 409.
@@ -70,6 +72,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match &self.0 {
             Cause::Store(_) => ErrorKind::Store,
+            Cause::Users(error) if error.is_throttled() => ErrorKind::Throttled,
             Cause::Users(_) => ErrorKind::Users,
             Cause::Ended => ErrorKind::Ended,
             Cause::Conflict => ErrorKind::Conflict,

@@ -26,6 +26,15 @@ const HUNTS: &[Hunt] = &[
     Hunt { name: "attack", tests: &["--package", "exeunt-server", "--test", "server", "attack"] },
     // A million sessions, and what they cost.
     Hunt { name: "index", tests: &["--package", "exeunt", "--all-features", "--lib", "--test", "redis"] },
+    Hunt {
+        name: "timing",
+        tests: &["--release", "--package", "exeunt-server", "--test", "accounts", "timing::"],
+    },
+    // Nothing else may run beside it, and what is not optimised is slow where a server is not.
+    Hunt {
+        name: "passwords",
+        tests: &["--release", "--package", "exeunt-server", "--test", "server", "passwords::"],
+    },
     Hunt { name: "fuzz", tests: &[] },
     // Millions of schedules: what is not optimised takes ten times as long.
     Hunt {

@@ -10,7 +10,9 @@ use exeunt::{SessionId, Timestamp, UserId};
 
 use super::audit::EventTable;
 use super::change_password::ChangePassword;
+use super::client::Clients;
 use super::name::Name;
+use super::throttle::Tries;
 use super::{Account, AccountError};
 
 /// What logging in needs to know.
@@ -57,7 +59,9 @@ pub(super) const ENDINGS: i64 = 1_000;
 
 /// The database that keeps accounts. `folded`: a name, as [`Name::folded`] writes it.
 #[async_trait]
-pub(super) trait Backend: ChangePassword + EventTable + fmt::Debug + Send + Sync + 'static {
+pub(super) trait Backend:
+    ChangePassword + Tries + Clients + EventTable + fmt::Debug + Send + Sync + 'static
+{
     /// `None`: the name is taken, or the link does not make accounts (any more).
     async fn add(&self, new: NewAccount) -> Result<Option<Account>, AccountError>;
 

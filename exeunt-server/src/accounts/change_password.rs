@@ -97,7 +97,7 @@ impl Accounts {
             return Err(AccountError::WrongPassword);
         };
         let (id, stamp) = (account.id, verified.stamp());
-        let password = self.new_hash(new).await?;
+        let password = self.new_hash(new, &[&account.name]).await?;
         // Before the change: if all ends here, no old token is left under the new password.
         let renewed = session.renew().await?;
         let swap = Swap { id, stamp, password };
@@ -106,7 +106,10 @@ impl Accounts {
             true => self.swap_apart(swap, &renewed).await,
         };
         match swapped {
-            Ok(Some(ended)) => Ok(PasswordChanged { session: renewed.send(), ended }),
+            Ok(Some(ended)) => {
+                self.new_password_ends_the_count(&account.name).await;
+                Ok(PasswordChanged { session: renewed.send(), ended })
+            }
             Ok(None) => {
                 renewed.end().await?;
                 Err(AccountError::Outdated)

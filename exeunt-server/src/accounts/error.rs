@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use exeunt::store::{postgres, sqlite};
 
-use super::HashError;
+use super::{BreachedError, HashError, PasswordRefused};
 
 /// How long who came while too many passwords were being checked is told to wait.
 pub const RETRY_WHEN_BUSY: Duration = Duration::from_secs(2);
@@ -31,7 +31,7 @@ pub enum AccountError {
     #[error("this cannot be a password: {reason}")]
     BadPassword {
         /// Why, in words for the person who chose it.
-        reason: &'static str,
+        reason: PasswordRefused,
     },
     /// The current password was asked for, and what was given is another. Nothing was done.
     #[error("this is not the current password")]
@@ -42,6 +42,9 @@ pub enum AccountError {
     /// The session that asked ended meanwhile, or its store or the accounts did not answer. Nothing was done.
     #[error(transparent)]
     Session(#[from] exeunt::Error),
+    /// It is not known whether the password may be one. Nothing was done.
+    #[error(transparent)]
+    Breached(#[from] BreachedError),
     /// The set-up link was used, replaced, is too old, or never was one.
     #[error("the set-up link is not valid (any more)")]
     SetupInvalid,

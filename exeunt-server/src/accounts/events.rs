@@ -6,7 +6,7 @@ use exeunt::store::Causes;
 use exeunt::{By, Event, EventKind, SessionId, UserId};
 use tracing::{info, warn};
 
-use super::backend::Ending;
+use super::backend::{Ending, Login};
 use super::{Account, AccountError, Accounts};
 
 /// A change of an account that ends its sessions.
@@ -47,6 +47,19 @@ impl Accounts {
             let event = of(EventKind::SessionEnded, account).session(*session);
             self.events.report(event.because(changed.reason()));
         }
+    }
+
+    /// A wrong try makes the next ones wait. Once for each such try, never for those that are refused then.
+    pub(super) fn told_throttled(&self, reason: &'static str, login: Option<&Login>) {
+        let event = Event::new(EventKind::Throttled).because(reason);
+        self.events.report(match login {
+            Some(login) => event.of(&UserId::from(login.id)).named(&login.name),
+            None => event,
+        });
+    }
+
+    pub(super) fn told_unlocked(&self, account: &Account) {
+        self.events.report(of(EventKind::AccountChanged, account).because("unlocked"));
     }
 
     pub(super) fn told_setup_link(&self) {
@@ -97,4 +110,16 @@ pub(super) fn rehashed(account: i64, replaced: bool) {
 
 pub(super) fn not_rehashed(account: i64, error: &AccountError) {
     warn!(event = "password_not_rehashed", account, error = %Causes(error), "password not hashed anew");
+}
+
+pub(super) fn try_not_settled(error: &AccountError) {
+    warn!(event = "try_not_settled", error = %Causes(error), "a try counts as wrong that was not");
+}
+
+pub(super) fn client_not_remembered(account: i64, error: &AccountError) {
+    warn!(event = "client_not_remembered", account, error = %Causes(error), "a client will count as a new one");
+}
+
+pub(super) fn tries_not_purged(error: &AccountError) {
+    warn!(event = "tries_not_purged", error = %Causes(error), "old counts could not be dropped; tried again each minute");
 }

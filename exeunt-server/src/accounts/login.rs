@@ -31,25 +31,42 @@ impl fmt::Debug for Credentials {
 impl Users for Accounts {
     type Credentials = Credentials;
 
-    /// One hash of the same cost for an unknown name, a disabled account, a wrong and a right password (R32, R33).
+    /// One try taken before, and one hash of the same cost, for an unknown name, a disabled account, a wrong and a right
+    /// password (R32, R33, R35).
     async fn verify(&self, given: Credentials) -> Result<Option<Verified>, UsersError> {
-        let found = match Name::new(&given.username) {
+        let name = Name::new(&given.username);
+        let found = match &name {
             Ok(name) => self.backend.login(name.folded()).await,
             Err(_) => Ok(None),
         };
         let found = found.map_err(UsersError::new)?;
+        let client =
+            self.known_client(found.as_ref().map(|login| login.id)).await.map_err(UsersError::new)?;
+        let counted_as = name.as_ref().map_or(given.username.as_str(), Name::folded);
+        let tried = self.take_try(counted_as, client.is_some()).await?;
         let phc = found.as_ref().map(|login| login.password.as_str());
-        let checked = self.hasher.check(&given.password, phc).await.map_err(unanswered)?;
-        let Some(login) = found else { return Ok(None) };
-        let refused = |reason| {
-            refused_login_of(&UserId::from(login.id), &login.name, reason);
-            Ok(None)
+        let checked = match self.hasher.check(&given.password, phc).await {
+            Ok(checked) => checked,
+            Err(error) => {
+                self.settle_unchecked(tried).await;
+                return Err(unanswered(error));
+            }
         };
-        match checked {
-            Checked::Wrong => return refused("password"),
-            _ if login.disabled => return refused("disabled"),
-            Checked::Right => {}
-            Checked::RightButCheap => self.rehash(&login, &given.password).await,
+        let login = match found {
+            Some(login) if !login.disabled && checked != Checked::Wrong => login,
+            found => {
+                if let Some(login) = &found {
+                    let reason = if checked == Checked::Wrong { "password" } else { "disabled" };
+                    refused_login_of(&UserId::from(login.id), &login.name, reason);
+                }
+                self.settle_wrong(&tried, found.as_ref());
+                return Ok(None);
+            }
+        };
+        self.settle_right(tried).await;
+        self.remember_client(login.id, client).await;
+        if checked == Checked::RightButCheap {
+            self.rehash(&login, &given.password).await;
         }
         Ok(Some(Verified::new(UserId::from(login.id), login.stamp).named(login.name)))
     }

@@ -19,6 +19,9 @@ use unicode_normalization::UnicodeNormalization as _;
 pub const LONGEST_PASSWORD: usize = 1024;
 
 const WAITING_PER_CORE: usize = 64;
+/// Of the threads that hash: whatever else the process does goes first. At 10 they get a tenth of a core that others want,
+/// so that logins go on under load, too.
+const NICE: i32 = 10;
 
 /// What one hash costs. The default is the least that R34 asks for: Argon2id with 19456 KiB, 2 passes, 1 lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +70,8 @@ impl Threads {
             let take = Arc::clone(&take);
             let next = move || take.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let work = move || {
+                // Of this thread alone, on Linux. Where it is refused live sessions wait longer, and nothing else changes.
+                let _ = rustix::process::setpriority_process(None, NICE);
                 while let Ok(job) = next() {
                     // Whoever waits for the job hears of it, because nothing comes.
                     let _ = catch_unwind(AssertUnwindSafe(job));
@@ -108,8 +113,19 @@ impl Hasher {
     ///
     /// [`HashError::Failed`] if the system starts no more threads.
     pub fn new() -> Result<Self, HashError> {
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        Self::with(Cost::default(), cores, cores * WAITING_PER_CORE)
+        Self::at_once(None)
+    }
+
+    /// A hasher at the default cost, with so many hashes at work at once, each of which takes 19 MiB; else one a core. 64
+    /// more may wait for each.
+    ///
+    /// # Errors
+    ///
+    /// [`HashError::Failed`] if the system starts no more threads.
+    pub fn at_once(at_work: Option<usize>) -> Result<Self, HashError> {
+        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        let at_work = at_work.unwrap_or_else(cores);
+        Self::with(Cost::default(), at_work, at_work.saturating_mul(WAITING_PER_CORE))
     }
 
     /// A hasher at another cost, with `at_work` hashes at once and `waiting` more in the queue.

@@ -4,6 +4,7 @@
 
 mod change_password;
 mod events;
+mod throttle;
 
 use exeunt::store::async_trait;
 use exeunt::store::postgres::{ConnectError, Database, DatabaseError, Row, ToSql, Type};
@@ -15,6 +16,7 @@ use super::{Account, AccountError};
 /// The migrations of the component [`COMPONENT`], in order. A step that was released is never edited.
 pub const POSTGRES_STEPS: &[&str] = &[
     include_str!("../../migrations/postgres/1_accounts.sql"),
+    include_str!("../../migrations/postgres/3_throttle.sql"),
     include_str!("../../migrations/postgres/4_events.sql"),
 ];
 

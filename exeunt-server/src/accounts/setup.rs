@@ -100,7 +100,7 @@ impl Accounts {
         }
         let secret = SetupSecret::parse(secret).ok_or(AccountError::SetupInvalid)?;
         let name = Name::new(name)?;
-        let password = self.new_hash(password).await?;
+        let password = self.new_hash(password, &[name.as_str()]).await?;
         let link = Some(secret.hash());
         let made = self.backend.add(NewAccount { name, password, admin: true, now, link }).await?;
         made.ok_or(AccountError::SetupInvalid).inspect(|account| self.told_added(account))

@@ -4,6 +4,7 @@
 
 mod change_password;
 mod events;
+mod throttle;
 
 use exeunt::store::async_trait;
 use exeunt::store::sqlite::rusqlite::{self, Connection, OptionalExtension as _, Row, params};
@@ -17,6 +18,7 @@ use super::{Account, AccountError};
 pub(super) const STEPS: &[&str] = &[
     include_str!("../../migrations/1_accounts.sql"),
     include_str!("../../migrations/2_endings.sql"),
+    include_str!("../../migrations/3_throttle.sql"),
     include_str!("../../migrations/4_events.sql"),
 ];
 

@@ -22,6 +22,7 @@ pub enum Command {
     AccountList,
     AccountDisable { name: String },
     AccountEnable { name: String },
+    AccountUnlock { name: String },
     AccountPassword { name: String, password: NewPassword },
     AccountRemove { name: String },
     SetupLink,
@@ -56,6 +57,7 @@ impl Command {
             Self::AccountList => "account list",
             Self::AccountDisable { .. } => "account disable",
             Self::AccountEnable { .. } => "account enable",
+            Self::AccountUnlock { .. } => "account unlock",
             Self::AccountPassword { .. } => "account password",
             Self::AccountRemove { .. } => "account remove",
             Self::SetupLink => "account setup-link",
@@ -306,6 +308,7 @@ impl From<AccountError> for Failure {
             AccountError::Session(error) => code_of(error),
             AccountError::SetupInvalid
             | AccountError::Hash(_)
+            | AccountError::Breached(_)
             | AccountError::WrongPassword
             | AccountError::Outdated => Code::Failed,
         };

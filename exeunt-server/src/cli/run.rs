@@ -15,7 +15,7 @@ use super::{AccountCommand, Cli, SessionCommand, Top, events, password, show, st
 use crate::accounts::{AccountError, Hasher};
 use crate::admin::{Admin, Code, Command, Failure, Reply};
 use crate::config::{self, Config, ConfigError, Options, Place};
-use crate::engines::{AccountsLost, EngineError, Engines, Patience};
+use crate::engines::{AccountsLost, EngineError, Engines, Patience, password_policy};
 use crate::{control, serve};
 
 /// Runs the program with these arguments, the first of which is its name.
@@ -116,6 +116,7 @@ fn account(command: AccountCommand) -> Result<Command, Failure> {
         AccountCommand::List => Command::AccountList,
         AccountCommand::Disable { name } => Command::AccountDisable { name },
         AccountCommand::Enable { name } => Command::AccountEnable { name },
+        AccountCommand::Unlock { name } => Command::AccountUnlock { name },
         AccountCommand::Password { name, password } => {
             Command::AccountPassword { name, password: password::read(password.password_stdin)? }
         }
@@ -158,7 +159,8 @@ pub(super) async fn ask(config: &Config, command: Command) -> Result<Reply, Fail
 async fn do_it(config: &Config, engines: Engines, command: Command) -> Result<Reply, Failure> {
     let sessions = Sessions::over(engines.store(0).await?).lifetime(config.lifetime());
     let hasher = Hasher::new().map_err(|error| Failure::caused(Code::Failed, &error))?;
-    let accounts = engines.accounts(&sessions, hasher).await?;
+    let policy = password_policy(config).map_err(|error| Failure::caused(Code::Usage, &error))?;
+    let accounts = engines.accounts(&sessions, hasher).await?.policy(policy);
     let audit = accounts.audit();
     let admin = Admin::new(accounts, sessions, engines.clone(), config.public_url_at(config.listen));
     let reply = Origin::default().by(By::Operator).scope(admin.run(command)).await;

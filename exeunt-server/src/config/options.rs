@@ -75,6 +75,22 @@ pub struct Options {
     #[arg(long, value_name = "NUMBER")]
     pub sessions_per_account: Option<usize>,
 
+    /// The fewest characters of a new password: 8 to 64. Fewer than 15 are for where a second factor is asked for, too. Passwords
+    /// that there are stay valid.
+    #[arg(long, value_name = "NUMBER")]
+    pub password_min_length: Option<usize>,
+
+    /// A list of passwords from breaches, none of which may be set: a file of SHA-1 hashes sorted by hash, or a folder of
+    /// range files, as Have I Been Pwned publishes them. It is read where it lies. If it is not set: the built-in list
+    /// of common passwords alone.
+    #[arg(long, value_name = "FILE|FOLDER")]
+    pub breached_passwords: Option<PathBuf>,
+
+    /// How many passwords are checked at once: each takes 19 MiB of memory, and a core. 64 more wait for each, and whoever
+    /// comes then is told to try again (503). If it is not set: as many as there are cores.
+    #[arg(long, value_name = "NUMBER")]
+    pub passwords_at_once: Option<usize>,
+
     /// Events in the audit table are forgotten this long after they happened, such as 90days. They hold addresses and
     /// clients, so not longer than you look back.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
@@ -179,6 +195,9 @@ impl Options {
             absolute_timeout: Some(lifetime.absolute()),
             remember_for: Some(lifetime.remembered()),
             sessions_per_account: Some(100),
+            password_min_length: Some(15),
+            breached_passwords: None,
+            passwords_at_once: None,
             keep_events_for: Some(KEEP_EVENTS_FOR),
             logout_failure_status: Some(400),
             cookie_name: None,
@@ -210,6 +229,9 @@ impl Options {
             absolute_timeout: self.absolute_timeout.or(below.absolute_timeout),
             remember_for: self.remember_for.or(below.remember_for),
             sessions_per_account: self.sessions_per_account.or(below.sessions_per_account),
+            password_min_length: self.password_min_length.or(below.password_min_length),
+            breached_passwords: self.breached_passwords.or(below.breached_passwords),
+            passwords_at_once: self.passwords_at_once.or(below.passwords_at_once),
             keep_events_for: self.keep_events_for.or(below.keep_events_for),
             logout_failure_status: self.logout_failure_status.or(below.logout_failure_status),
             cookie_name: self.cookie_name.or(below.cookie_name),

@@ -55,6 +55,8 @@ pub fn print(set: &Options) -> String {
 fn example(key: &str) -> &'static str {
     match key {
         "accounts" => r#""postgres://exeunt@db.example.org/exeunt""#,
+        "breached_passwords" => r#""/var/lib/pwned-passwords""#,
+        "passwords_at_once" => "4",
         "public_url" => r#""https://login.example.org""#,
         "cookie_domain" => r#""example.org""#,
         "cookie_name" => r#""session""#,
@@ -127,6 +129,8 @@ mod tests {
     fn the_defaults_are_shown_as_they_are() {
         let without_default = [
             "accounts",
+            "breached_passwords",
+            "passwords_at_once",
             "public_url",
             "cookie_name",
             "cookie_domain",

@@ -15,6 +15,8 @@ use crate::common::{Kept, Places};
 
 const CHEAP: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
 
+const RIGHT: &str = "correct horse battery staple";
+
 struct Server {
     accounts: Accounts,
     sessions: Sessions,
@@ -31,12 +33,12 @@ impl Server {
 
     /// An account `alice`, and a session of hers.
     async fn alice(&self) -> LoggedIn {
-        self.accounts.add("alice", "right", false, self.sessions.now()).await.unwrap();
+        self.accounts.add("alice", RIGHT, false, self.sessions.now()).await.unwrap();
         self.login().await
     }
 
     async fn login(&self) -> LoggedIn {
-        let given = Credentials { username: "alice".to_owned(), password: "right".to_owned() };
+        let given = Credentials { username: "alice".to_owned(), password: RIGHT.to_owned() };
         self.sessions.login(&self.accounts, given, LoginOptions::default()).await.unwrap().unwrap()
     }
 
@@ -96,7 +98,7 @@ async fn a_change_whose_sessions_cannot_be_ended_is_done_and_says_what_is_left(k
 async fn what_a_change_left_is_made_up_for_by_whichever_node_is_there(kept: Kept) {
     let (server, login, places, _folder) = with_alice(kept).await;
     let lock = silence(&places);
-    let refused = server.accounts.set_password("alice", "other").await.unwrap_err();
+    let refused = server.accounts.set_password("alice", "another horse, another staple").await.unwrap_err();
     assert!(matches!(refused, AccountError::SessionsLeft { .. }));
     let node = tokio::spawn(server.accounts.clone().keep_working_off());
     drop(lock);
@@ -128,7 +130,7 @@ async fn what_was_left_is_done_also_where_sessions_were_moved_to_the_accounts() 
     // R18
     let (server, login, places, _folder) = with_alice(Kept::TwoFiles).await;
     let lock = silence(&places);
-    assert!(server.accounts.set_password("alice", "other").await.is_err());
+    assert!(server.accounts.set_password("alice", "another horse, another staple").await.is_err());
     drop(lock);
     let Server { accounts, sessions, engines } = server;
     engines.close();
@@ -166,10 +168,10 @@ async fn a_closed_tab_stops_no_change_half_way() {
 async fn nobody_logs_in_as_before_a_change_while_its_sessions_are_left(kept: Kept) {
     // R18
     let (server, _login, places, _folder) = with_alice(kept).await;
-    let given = || Credentials { username: "alice".to_owned(), password: "right".to_owned() };
+    let given = || Credentials { username: "alice".to_owned(), password: RIGHT.to_owned() };
     let verified = server.accounts.verify(given()).await.unwrap().unwrap();
     let lock = silence(&places);
-    assert!(server.accounts.set_password("alice", "other").await.is_err());
+    assert!(server.accounts.set_password("alice", "another horse, another staple").await.is_err());
     drop(lock);
     assert!(!server.accounts.is_current(&verified).await.unwrap());
     assert!(server.accounts.verify(given()).await.unwrap().is_none());

@@ -28,6 +28,8 @@ on_every_engine!(async
     a_login_under_the_old_password_that_is_under_way_gets_no_session,
 );
 
+const OLD: &str = "correct horse battery staple";
+const NEW: &str = "another horse battery staple";
 const CHEAP: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
 
 /// What happened, and why.
@@ -43,7 +45,7 @@ struct Server {
 }
 
 impl Server {
-    /// With an account `alice`, whose password is `old`.
+    /// With an account `alice`, whose password is [`OLD`].
     async fn new(kept: Kept) -> (Self, Places) {
         let folder = tempfile::tempdir().unwrap();
         let places = kept.fresh(folder.path());
@@ -54,7 +56,7 @@ impl Server {
         let heard = Arc::<Mutex<Vec<_>>>::default();
         let hears = Arc::clone(&heard);
         sessions.on_event(move |event| hears.lock().unwrap().push((event.kind.as_str(), event.reason)));
-        accounts.add("alice", "old", false, sessions.now()).await.unwrap();
+        accounts.add("alice", OLD, false, sessions.now()).await.unwrap();
         let site = Site::new(&Config::decide(Options::default()).unwrap(), sessions.now()).unwrap();
         let layer = SessionLayer::new(sessions.clone());
         let router = router(AppState { layer, accounts: accounts.clone(), site: Arc::new(site) });
@@ -138,10 +140,9 @@ impl Answer {
 async fn the_other_sessions_end_and_this_one_gets_a_new_token(kept: Kept) {
     // R12, R18, R41
     let (server, _places) = Server::new(kept).await;
-    let (this, other, third) =
-        (server.login("old").await, server.login("old").await, server.login("old").await);
+    let (this, other, third) = (server.login(OLD).await, server.login(OLD).await, server.login(OLD).await);
     server.heard().await;
-    let changed = server.change(&this, "old", "new").await;
+    let changed = server.change(&this, OLD, NEW).await;
     assert_eq!((changed.status, changed.body.as_str()), (200, r#"{"ended":2}"#));
     // R38: each once.
     let ended = ("session_ended", Some("password_changed"));
@@ -152,68 +153,74 @@ async fn the_other_sessions_end_and_this_one_gets_a_new_token(kept: Kept) {
         assert_eq!(server.me(dead).await, 401);
     }
     assert_eq!(server.live().await, 1);
-    assert_eq!(server.try_login("old").await.status, 401);
-    assert_eq!(server.try_login("new").await.status, 200);
+    assert_eq!(server.try_login(OLD).await.status, 401);
+    assert_eq!(server.try_login(NEW).await.status, 200);
     assert_eq!(server.send("DELETE", "/api/auth/logout", &this, None).await.body, "Logout successful");
     assert_eq!(server.me(&new).await, 401, "the old token logs out");
-    assert_eq!(server.change("", "new", "newer").await.status, 401);
+    assert_eq!(server.change("", NEW, "one more horse, and a staple").await.status, 401);
 }
 
 async fn a_wrong_current_or_a_bad_new_password_changes_nothing(kept: Kept) {
     // R36, R41
     let (server, _places) = Server::new(kept).await;
-    let (this, other) = (server.login("old").await, server.login("old").await);
+    let (this, other) = (server.login(OLD).await, server.login(OLD).await);
     server.heard().await;
-    let wrong = server.change(&this, "wrong", "new").await;
+    let wrong = server.change(&this, "wrong", NEW).await;
     assert_eq!(server.heard().await, [("login_refused", Some("current_password"))]);
     assert_eq!((wrong.status, wrong.cookie()), (403, None));
     assert!(wrong.body.contains("Wrong password"), "{wrong:?}");
-    for (bad, reason) in [("", "empty"), (&*"x".repeat(1025), "1024 bytes")] {
-        let refused = server.change(&this, "old", bad).await;
+    for (bad, reason) in [
+        ("", "empty"),
+        (&*"x".repeat(1025), "1024 bytes"),
+        ("too short", "15 characters"),
+        ("alice alice alice", "password"),
+    ] {
+        let refused = server.change(&this, OLD, bad).await;
         assert_eq!((refused.status, refused.cookie()), (422, None));
         assert!(refused.detail().contains(reason), "{refused:?}");
     }
-    for body in [json!({"current": "old"}), json!({"current": "old", "new": "new", "old": ""}), json!([])] {
+    for body in [json!({"current": OLD}), json!({"current": OLD, "new": NEW, "old": ""}), json!([])] {
         let refused = server.send("POST", "/api/auth/password", &this, Some(body)).await;
         assert_eq!(refused.status, 422);
-        assert!(!refused.body.contains("old") && !refused.body.contains("new"), "{refused:?}");
+        assert!(!refused.body.contains(OLD) && !refused.body.contains(NEW), "{refused:?}");
     }
     assert_eq!((server.me(&this).await, server.me(&other).await), (200, 200));
-    assert_eq!(server.try_login("old").await.status, 200);
+    assert_eq!(server.try_login(OLD).await.status, 200);
 }
 
 async fn a_session_logged_out_while_its_password_is_checked_stays_so_and_changes_nothing(kept: Kept) {
     // R05, R18
     let server = Arc::new(Server::new(kept).await.0);
-    let (this, other) = (server.login("old").await, server.login("old").await);
+    let (this, other) = (server.login(OLD).await, server.login(OLD).await);
     let pause = server.points.pause(At::Renew(Before));
     let cookie = this.clone();
-    let change = server.start(|server| async move { server.change(&cookie, "old", "new").await });
+    let change = server.start(|server| async move { server.change(&cookie, OLD, NEW).await });
     pause.reached().await;
     assert_eq!(server.send("DELETE", "/api/auth/logout", &this, None).await.body, "Logout successful");
     pause.go_on();
     let change = change.await.unwrap();
     assert_eq!((change.status, change.cookie()), (401, None));
     assert_eq!((server.me(&this).await, server.me(&other).await), (401, 200));
-    assert_eq!(server.try_login("old").await.status, 200, "the password is as it was");
+    assert_eq!(server.try_login(OLD).await.status, 200, "the password is as it was");
     assert_eq!(server.live().await, 2);
 }
 
 async fn of_two_changes_at_once_one_is_done(kept: Kept) {
     // R18: each from a session of its own, both with the right password.
     let server = Arc::new(Server::new(kept).await.0);
-    let (one, two) = (server.login("old").await, server.login("old").await);
+    let (one, two) = (server.login(OLD).await, server.login(OLD).await);
     let pause = server.points.pause(At::Renew(After));
     let cookie = one.clone();
-    let first = server.start(|server| async move { server.change(&cookie, "old", "first").await });
+    let first =
+        server.start(|server| async move { server.change(&cookie, OLD, "the first of two horses").await });
     pause.reached().await;
-    let second = server.change(&two, "old", "second").await;
+    let second = server.change(&two, OLD, "the other of two horses").await;
     assert_eq!((second.status, second.body.as_str()), (200, r#"{"ended":1}"#));
     pause.go_on();
     let first = first.await.unwrap();
     assert_eq!((first.status, first.cookie()), (409, None), "{first:?}");
     assert!(first.detail().contains("somebody else"));
-    assert_eq!(server.try_login("first").await.status, 401);
+    assert_eq!(server.try_login("the first of two horses").await.status, 401);
     assert_eq!(server.live().await, 1);
     assert_eq!(server.me(&second.cookie().unwrap()).await, 200);
 }
@@ -221,9 +228,9 @@ async fn of_two_changes_at_once_one_is_done(kept: Kept) {
 async fn a_closed_tab_stops_no_change_half_way(kept: Kept) {
     // R18
     let server = Arc::new(Server::new(kept).await.0);
-    let (this, other) = (server.login("old").await, server.login("old").await);
+    let (this, other) = (server.login(OLD).await, server.login(OLD).await);
     let pause = server.points.pause(At::Renew(Before));
-    let change = server.start(|server| async move { server.change(&this, "old", "new").await });
+    let change = server.start(|server| async move { server.change(&this, OLD, NEW).await });
     pause.reached().await;
     change.abort();
     assert!(change.await.is_err_and(|error| error.is_cancelled()));
@@ -234,24 +241,24 @@ async fn a_closed_tab_stops_no_change_half_way(kept: Kept) {
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(30), done).await.unwrap();
-    assert_eq!((server.try_login("old").await.status, server.try_login("new").await.status), (401, 200));
+    assert_eq!((server.try_login(OLD).await.status, server.try_login(NEW).await.status), (401, 200));
 }
 
 async fn a_login_under_the_old_password_that_is_under_way_gets_no_session(kept: Kept) {
     // R18
     let server = Arc::new(Server::new(kept).await.0);
-    let mut this = server.login("old").await;
+    let mut this = server.login(OLD).await;
     for point in [At::Create(Before), At::Create(After)] {
         let pause = server.points.pause(point);
-        let login = server.start(|server| async move { server.try_login("old").await });
+        let login = server.start(|server| async move { server.try_login(OLD).await });
         pause.reached().await;
-        let changed = server.change(&this, "old", "new").await;
+        let changed = server.change(&this, OLD, NEW).await;
         assert_eq!(changed.status, 200, "{changed:?}");
         pause.go_on();
         let login = login.await.unwrap();
         assert_eq!((login.status, login.cookie()), (401, None), "{point:?}");
         // The next round begins with the old password again.
-        let back = server.change(&changed.cookie().unwrap(), "new", "old").await;
+        let back = server.change(&changed.cookie().unwrap(), NEW, OLD).await;
         assert_eq!((back.status, back.body.as_str()), (200, r#"{"ended":0}"#));
         this = back.cookie().unwrap();
     }
@@ -352,10 +359,10 @@ mod apart {
         // R18
         let (server, places) = Server::new(kept).await;
         let server = Arc::new(server);
-        let (this, other) = (server.login("old").await, server.login("old").await);
+        let (this, other) = (server.login(OLD).await, server.login(OLD).await);
         let pause = server.points.pause(At::DestroyAll(Before));
         let cookie = this.clone();
-        let change = server.start(|server| async move { server.change(&cookie, "old", "new").await });
+        let change = server.start(|server| async move { server.change(&cookie, OLD, NEW).await });
         pause.reached().await;
         let lock = Connection::open(&places.store).unwrap();
         lock.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -368,7 +375,7 @@ mod apart {
         assert_eq!(server.me(&this).await, 401, "the old token is dead already");
         server.accounts.work_off(&server.sessions).await.unwrap();
         assert_eq!((server.me(&other).await, server.live().await), (401, 0));
-        assert_eq!((server.try_login("old").await.status, server.try_login("new").await.status), (401, 200));
+        assert_eq!((server.try_login(OLD).await.status, server.try_login(NEW).await.status), (401, 200));
     }
 
     #[tokio::test]

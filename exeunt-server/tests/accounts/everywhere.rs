@@ -17,7 +17,7 @@ on_every_engine!(async
     the_right_password_says_who_it_is,
     every_kind_of_wrong_is_none_and_costs_exactly_one_hash_as_right_does,
     a_name_is_taken_whatever_its_case_and_composition,
-    a_password_may_have_1_to_1024_bytes,
+    a_password_may_have_15_characters_to_1024_bytes,
     a_number_is_never_given_twice,
     disabling_a_new_password_and_removing_end_the_sessions_of_that_account_alone,
     a_login_that_was_being_checked_does_not_slip_in_after_a_change,
@@ -30,6 +30,7 @@ on_every_engine!(async
     neither_the_file_nor_debug_output_has_a_password_or_a_set_up_secret,
 );
 
+const RIGHT: &str = "correct horse battery staple";
 const CHEAP: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
 
 struct Server {
@@ -93,9 +94,10 @@ fn credentials(username: &str, password: &str) -> Credentials {
 
 async fn the_right_password_says_who_it_is(kept: Kept) {
     let server = Server::new(kept).await;
-    let id = server.add("Zoe\u{308}", "cafe\u{301}").await;
+    let id = server.add("Zoe\u{308}", "nine cafe\u{301}s in a fjord").await;
+    let composed = "nine caf\u{e9}s in a fjord";
     for (name, password) in
-        [("Zo\u{eb}", "caf\u{e9}"), ("ZOE\u{308}", "cafe\u{301}"), ("zo\u{eb}", "caf\u{e9}")]
+        [("Zo\u{eb}", composed), ("ZOE\u{308}", "nine cafe\u{301}s in a fjord"), ("zo\u{eb}", composed)]
     {
         let verified = server.verify(name, password).await.unwrap();
         assert_eq!(verified.user(), &UserId::from(id));
@@ -107,22 +109,22 @@ async fn the_right_password_says_who_it_is(kept: Kept) {
 async fn every_kind_of_wrong_is_none_and_costs_exactly_one_hash_as_right_does(kept: Kept) {
     // R32, R33
     let server = Server::new(kept).await;
-    server.add("alice", "right").await;
-    server.add("mallory", "right").await;
+    server.add("alice", RIGHT).await;
+    server.add("mallory", RIGHT).await;
     server.accounts.disable("mallory").await.unwrap();
     let long = "x".repeat(70);
     for (name, password, is_right) in [
-        ("alice", "right", true),
+        ("alice", RIGHT, true),
         ("alice", "wrong", false),
         ("alice", "", false),
         ("alice", " right", false),
-        ("nobody", "right", false),
-        ("mallory", "right", false),
+        ("nobody", RIGHT, false),
+        ("mallory", RIGHT, false),
         ("mallory", "wrong", false),
-        ("", "right", false),
-        (" alice", "right", false),
-        ("alice\n", "right", false),
-        (long.as_str(), "right", false),
+        ("", RIGHT, false),
+        (" alice", RIGHT, false),
+        ("alice\n", RIGHT, false),
+        (long.as_str(), RIGHT, false),
     ] {
         let before = server.hasher.hashed();
         assert_eq!(server.verify(name, password).await.is_some(), is_right, "{name:?} {password:?}");
@@ -132,71 +134,73 @@ async fn every_kind_of_wrong_is_none_and_costs_exactly_one_hash_as_right_does(ke
 
 async fn a_name_is_taken_whatever_its_case_and_composition(kept: Kept) {
     let server = Server::new(kept).await;
-    server.add("Zo\u{eb}", "x").await;
+    server.add("Zo\u{eb}", RIGHT).await;
     for name in ["Zo\u{eb}", "zoe\u{308}", "ZO\u{cb}"] {
-        let refused = server.accounts.add(name, "y", true, server.now).await;
+        let refused = server.accounts.add(name, RIGHT, true, server.now).await;
         assert!(matches!(refused, Err(AccountError::NameTaken)), "{name}");
     }
     // At once, too: the database decides, not the look beforehand.
     let (one, other) = tokio::join!(
-        server.accounts.add("new", "x", false, server.now),
-        server.accounts.add("NEW", "x", false, server.now)
+        server.accounts.add("new", RIGHT, false, server.now),
+        server.accounts.add("NEW", RIGHT, false, server.now)
     );
     assert!(one.is_ok() != other.is_ok());
     assert_eq!(server.accounts.list().await.unwrap().len(), 2);
 }
 
-async fn a_password_may_have_1_to_1024_bytes(kept: Kept) {
+async fn a_password_may_have_15_characters_to_1024_bytes(kept: Kept) {
     // R36
     let server = Server::new(kept).await;
-    for bad in [String::new(), "x".repeat(1025), "é".repeat(513)] {
+    for bad in [String::new(), "x".repeat(1025), "é".repeat(513), "fjord vex nymph".chars().skip(1).collect()]
+    {
         let refused = server.accounts.add("a", &bad, false, server.now).await;
         assert!(matches!(refused, Err(AccountError::BadPassword { .. })), "{} bytes", bad.len());
     }
     // 1536 bytes that compose to 1024.
-    server.add("a", &"e\u{301}".repeat(512)).await;
-    assert!(server.verify("a", &"é".repeat(512)).await.is_some());
-    assert!(server.verify("a", &"é".repeat(511)).await.is_none());
+    let long = |end: &str, times| format!("zwölf boxkämpfer!{}", end.repeat(times));
+    server.add("a", &long("jage\u{301}n ", 143)).await;
+    assert!(server.verify("a", &long("jagén ", 143)).await.is_some());
+    assert!(server.verify("a", &long("jagén ", 142)).await.is_none());
     let refused = server.accounts.set_password("a", "").await;
     assert!(matches!(refused, Err(AccountError::BadPassword { .. })));
 }
 
 async fn a_number_is_never_given_twice(kept: Kept) {
     let server = Server::new(kept).await;
-    let first = server.add("alice", "one").await;
+    let first = server.add("alice", RIGHT).await;
     server.accounts.remove("alice").await.unwrap();
-    let second = server.add("alice", "two").await;
+    let second = server.add("alice", RIGHT).await;
     assert!(second > first);
     server.accounts.remove("alice").await.unwrap();
     let server = server.reopened(CHEAP).await;
-    assert!(server.add("bob", "three").await > second, "nor after a restart");
+    assert!(server.add("bob", RIGHT).await > second, "nor after a restart");
 }
 
 async fn disabling_a_new_password_and_removing_end_the_sessions_of_that_account_alone(kept: Kept) {
     // R18, R19
     let server = Server::new(kept).await;
-    server.add("alice", "right").await;
-    server.add("bob", "right").await;
-    let bob = server.login("bob", "right").await.unwrap();
+    server.add("alice", RIGHT).await;
+    server.add("bob", RIGHT).await;
+    let bob = server.login("bob", RIGHT).await.unwrap();
 
     let (one, two) =
-        (server.login("alice", "right").await.unwrap(), server.login("ALICE", "right").await.unwrap());
+        (server.login("alice", RIGHT).await.unwrap(), server.login("ALICE", RIGHT).await.unwrap());
     assert_eq!(server.accounts.disable("Alice").await.unwrap(), 2);
     assert!(!server.lives(&one).await && !server.lives(&two).await);
-    assert!(server.login("alice", "right").await.is_none());
+    assert!(server.login("alice", RIGHT).await.is_none());
     assert_eq!(server.accounts.disable("alice").await.unwrap(), 0, "twice is no error");
 
     server.accounts.enable("alice").await.unwrap();
     assert!(!server.lives(&one).await, "enabling brings nothing back");
-    let three = server.login("alice", "right").await.unwrap();
-    assert_eq!(server.accounts.set_password("alice", "new").await.unwrap(), 1);
+    let three = server.login("alice", RIGHT).await.unwrap();
+    assert_eq!(server.accounts.set_password("alice", "another horse, another staple").await.unwrap(), 1);
     assert!(!server.lives(&three).await);
-    assert!(server.login("alice", "right").await.is_none());
+    assert!(server.login("alice", RIGHT).await.is_none());
 
-    let four = server.login("alice", "new").await.unwrap();
+    let four = server.login("alice", "another horse, another staple").await.unwrap();
     assert_eq!(server.accounts.remove("alice").await.unwrap(), 1);
     assert!(!server.lives(&four).await);
-    assert!(server.login("alice", "new").await.is_none());
+    assert!(server.login("alice", "another horse, another staple").await.is_none());
 
     assert!(server.lives(&bob).await);
     let server = server.reopened(CHEAP).await;
@@ -209,25 +213,25 @@ async fn disabling_a_new_password_and_removing_end_the_sessions_of_that_account_
 async fn a_login_that_was_being_checked_does_not_slip_in_after_a_change(kept: Kept) {
     // R18, R19
     let server = Server::new(kept).await;
-    server.add("alice", "right").await;
+    server.add("alice", RIGHT).await;
     let is_current = async |verified| server.accounts.is_current(&verified).await.unwrap();
 
-    let verified = server.verify("alice", "right").await.unwrap();
+    let verified = server.verify("alice", RIGHT).await.unwrap();
     assert!(is_current(verified.clone()).await);
     server.accounts.disable("alice").await.unwrap();
     assert!(!is_current(verified.clone()).await);
     server.accounts.enable("alice").await.unwrap();
     assert!(!is_current(verified).await, "it was checked before the account was disabled");
 
-    let verified = server.verify("alice", "right").await.unwrap();
+    let verified = server.verify("alice", RIGHT).await.unwrap();
     assert!(is_current(verified.clone()).await);
-    server.accounts.set_password("alice", "right").await.unwrap();
+    server.accounts.set_password("alice", RIGHT).await.unwrap();
     assert!(!is_current(verified).await, "even if the password is the same again");
 
-    let verified = server.verify("alice", "right").await.unwrap();
+    let verified = server.verify("alice", RIGHT).await.unwrap();
     server.accounts.remove("alice").await.unwrap();
     assert!(!is_current(verified.clone()).await);
-    server.add("alice", "right").await;
+    server.add("alice", RIGHT).await;
     assert!(!is_current(verified).await, "the new alice is somebody else");
     assert!(!is_current(Verified::new(UserId::new("alice").unwrap(), 0)).await);
 }
@@ -256,7 +260,7 @@ impl Change {
     async fn of(self, accounts: &Accounts) -> usize {
         match self {
             Self::Disable => accounts.disable("alice").await.unwrap(),
-            Self::Password => accounts.set_password("alice", "right").await.unwrap(),
+            Self::Password => accounts.set_password("alice", RIGHT).await.unwrap(),
             Self::Remove => accounts.remove("alice").await.unwrap(),
         }
     }
@@ -286,10 +290,10 @@ async fn a_login_that_is_overtaken_by_a_change_ends_wherever_it_was(kept: Kept) 
     let server = Server::new(kept).await;
     for at in [At::Verified, At::Stored] {
         for change in [Change::Disable, Change::Password, Change::Remove] {
-            server.add("alice", "right").await;
+            server.add("alice", RIGHT).await;
             let users = Overtaken { accounts: server.accounts.clone(), at, change };
             let options = LoginOptions::default();
-            let login = server.sessions.login(&users, credentials("alice", "right"), options).await.unwrap();
+            let login = server.sessions.login(&users, credentials("alice", RIGHT), options).await.unwrap();
             assert!(login.is_none());
             assert!(server.sessions.walk(None, 10).await.unwrap().is_empty(), "nothing is left behind");
             if !matches!(change, Change::Remove) {
@@ -302,9 +306,10 @@ async fn a_login_that_is_overtaken_by_a_change_ends_wherever_it_was(kept: Kept) 
 async fn of_a_login_and_a_change_at_the_same_time_no_session_is_left(kept: Kept) {
     // R18, R19
     let server = Server::new(kept).await;
-    server.add("alice", "password 0").await;
+    let horse = |number| format!("horse {number}, battery, staple");
+    server.add("alice", &horse(0)).await;
     for round in 0..100 {
-        let (old, new) = (format!("password {round}"), format!("password {}", round + 1));
+        let (old, new) = (horse(round), horse(round + 1));
         let change = async {
             // So that it begins earlier or later.
             for _ in 0..round % 10 {
@@ -325,7 +330,7 @@ async fn nobody_by_that_name_is_an_error_of_its_own(kept: Kept) {
         assert!(matches!(accounts.enable(name).await, Err(AccountError::NoSuchAccount)), "{name:?}");
         assert!(matches!(accounts.remove(name).await, Err(AccountError::NoSuchAccount)), "{name:?}");
         assert!(
-            matches!(accounts.set_password(name, "x").await, Err(AccountError::NoSuchAccount)),
+            matches!(accounts.set_password(name, RIGHT).await, Err(AccountError::NoSuchAccount)),
             "{name:?}"
         );
         assert_eq!(accounts.find(name).await.unwrap(), None);
@@ -335,7 +340,7 @@ async fn nobody_by_that_name_is_an_error_of_its_own(kept: Kept) {
 async fn a_login_replaces_a_hash_that_became_too_cheap_once(kept: Kept) {
     // R34
     let server = Server::new(kept).await;
-    server.add("alice", "right").await;
+    server.add("alice", RIGHT).await;
     let dear = Cost { memory_kib: 64, passes: 2, lanes: 1 };
     let server = server.reopened(dear).await;
     let hashes = async |password: &str| {
@@ -344,13 +349,13 @@ async fn a_login_replaces_a_hash_that_became_too_cheap_once(kept: Kept) {
         (verified, server.hasher.hashed() - before)
     };
     assert!(matches!(hashes("wrong").await, (None, 1)));
-    let (Some(first), 2) = hashes("right").await else { panic!("checked, and hashed anew") };
-    let (Some(second), 1) = hashes("right").await else { panic!("it is at today's cost now") };
+    let (Some(first), 2) = hashes(RIGHT).await else { panic!("checked, and hashed anew") };
+    let (Some(second), 1) = hashes(RIGHT).await else { panic!("it is at today's cost now") };
     assert_eq!(first, second, "the stamp stays: nobody's sessions end for it");
     assert!(server.accounts.is_current(&first).await.unwrap());
     // Back at the old cost, a dearer hash is left alone.
     let server = server.reopened(CHEAP).await;
-    assert!(server.verify("alice", "right").await.is_some());
+    assert!(server.verify("alice", RIGHT).await.is_some());
     assert_eq!(server.hasher.hashed(), 1);
 }
 
@@ -364,14 +369,14 @@ async fn a_set_up_link_makes_one_administrator_once(kept: Kept) {
     assert!(accounts.setup_is_valid(&secret, server.now).await.unwrap());
 
     // What cannot be is refused, and leaves the link valid.
-    let bad = accounts.redeem_setup(&secret, "", "right", server.now).await;
+    let bad = accounts.redeem_setup(&secret, "", RIGHT, server.now).await;
     assert!(matches!(bad, Err(AccountError::BadName { .. })));
     let bad = accounts.redeem_setup(&secret, "alice", "", server.now).await;
     assert!(matches!(bad, Err(AccountError::BadPassword { .. })));
 
     let (one, other) = tokio::join!(
-        accounts.redeem_setup(&secret, "alice", "right", server.now),
-        accounts.redeem_setup(&secret, "mallory", "right", server.now)
+        accounts.redeem_setup(&secret, "alice", RIGHT, server.now),
+        accounts.redeem_setup(&secret, "mallory", RIGHT, server.now)
     );
     let made = match (one, other) {
         (Ok(made), Err(AccountError::SetupInvalid)) | (Err(AccountError::SetupInvalid), Ok(made)) => made,
@@ -380,7 +385,7 @@ async fn a_set_up_link_makes_one_administrator_once(kept: Kept) {
     assert!(made.admin);
     assert_eq!(accounts.list().await.unwrap(), std::slice::from_ref(&made));
     assert!(!accounts.setup_is_valid(&secret, server.now).await.unwrap());
-    let again = accounts.redeem_setup(&secret, "bob", "right", server.now).await;
+    let again = accounts.redeem_setup(&secret, "bob", RIGHT, server.now).await;
     assert!(matches!(again, Err(AccountError::SetupInvalid)));
     assert!(matches!(accounts.new_setup_link(server.now).await, Err(AccountError::NotEmpty)));
 
@@ -399,7 +404,7 @@ async fn a_set_up_link_is_void_after_15_minutes_after_a_newer_one_and_after_the_
     let just_before = server.now.plus(SETUP_LINK_LASTS - Duration::from_micros(1));
     assert!(accounts.setup_is_valid(&old, just_before).await.unwrap());
     assert!(!accounts.setup_is_valid(&old, server.now.plus(Duration::from_secs(15 * 60))).await.unwrap());
-    let late = accounts.redeem_setup(&old, "alice", "right", server.now.plus(SETUP_LINK_LASTS)).await;
+    let late = accounts.redeem_setup(&old, "alice", RIGHT, server.now.plus(SETUP_LINK_LASTS)).await;
     assert!(matches!(late, Err(AccountError::SetupInvalid)));
 
     let new = accounts.new_setup_link(server.now).await.unwrap().expose();
@@ -410,7 +415,7 @@ async fn a_set_up_link_is_void_after_15_minutes_after_a_newer_one_and_after_the_
         assert!(!accounts.setup_is_valid(guess, server.now).await.unwrap(), "{guess:?}");
     }
 
-    server.add("bob", "right").await;
+    server.add("bob", RIGHT).await;
     assert!(!accounts.setup_is_valid(&new, server.now).await.unwrap());
     accounts.remove("bob").await.unwrap();
     assert!(!accounts.setup_is_valid(&new, server.now).await.unwrap());
@@ -422,9 +427,9 @@ async fn neither_the_file_nor_debug_output_has_a_password_or_a_set_up_secret(kep
     let secret = server.accounts.new_setup_link(server.now).await.unwrap();
     let text = secret.expose();
     assert_eq!(format!("{secret:?}"), "SetupSecret(..)");
-    server.add("alice", "correct horse").await;
-    server.verify("alice", "battery staple").await;
-    assert_eq!(format!("{:?}", credentials("alice", "correct horse")), "Credentials(..)");
+    server.add("alice", RIGHT).await;
+    server.verify("alice", "a wrong staple").await;
+    assert_eq!(format!("{:?}", credentials("alice", RIGHT)), "Credentials(..)");
 
     let Server { accounts, sessions, engines, folder, .. } = server;
     drop((accounts, sessions, engines));
@@ -432,6 +437,6 @@ async fn neither_the_file_nor_debug_output_has_a_password_or_a_set_up_secret(kep
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
         let has = |part: &str| bytes.windows(part.len()).any(|window| window == part.as_bytes());
-        assert!(!has("correct horse") && !has("battery staple") && !has(&text));
+        assert!(!has("correct horse") && !has("a wrong staple") && !has(&text));
     }
 }

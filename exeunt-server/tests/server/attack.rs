@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, prlimit};
 
-use self::clients::{Fault, Heard, hear, highest_memory_kib, hostile, say};
+pub(crate) use self::clients::highest_memory_kib;
+use self::clients::{Fault, Heard, hear, hostile, say};
 use self::requests::{Draw, base, mutated};
 use crate::common::Kept;
 use crate::support::{Answer, Place, Server};

@@ -17,5 +17,7 @@ mod moved;
 mod nodes;
 mod outages;
 mod pages;
+mod passwords;
 mod support;
+mod throttle;
 mod transcript;

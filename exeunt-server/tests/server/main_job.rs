@@ -521,7 +521,12 @@ fn the_first_administrator_is_made_in_the_browser_once(kept: Kept) {
     };
     assert_eq!(fill("wrong", "root", PASSWORD, PASSWORD).status, 404);
     assert_eq!(fill(secret, "root", PASSWORD, "something else entirely").status, 422);
-    for (name, password, problem) in [("", PASSWORD, "Choose a name."), ("root", "", "Choose a password.")] {
+    for (name, password, problem) in [
+        ("", PASSWORD, "Choose a name."),
+        ("root", "", "Choose a password."),
+        ("root", "short", "15 characters"),      // R36
+        ("root", "passwordpassword", "repeats"), // R37
+    ] {
         let refused = fill(secret, name, password, password);
         assert_eq!(refused.status, 422);
         assert!(refused.body.contains(problem), "{refused:?}");

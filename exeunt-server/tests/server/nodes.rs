@@ -112,7 +112,7 @@ fn a_changed_password_holds_on_every_node(kept: Kept) {
     for round in 0..TIMES {
         let token = nodes.session();
         let words = ["account", "password", "alice", "--password-stdin"];
-        let password = format!("correct horse {round}");
+        let password = format!("another horse, another staple {round}");
         let new = NewPassword::new(password.clone());
         let command = Command::AccountPassword { name: "alice".to_owned(), password: new };
         nodes.command(round, command, &words, &password);

@@ -286,6 +286,10 @@ impl Drop for Server {
     }
 }
 
+fn is_badge(cookie: &str) -> bool {
+    cookie.starts_with("client=") || cookie.starts_with("__Host-client=")
+}
+
 /// One HTTP answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
@@ -326,12 +330,19 @@ impl Answer {
         answer
     }
 
+    /// Of cookies the session's: the badge of the client proves nothing, and has its own tests.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let mut found =
-            self.headers.iter().filter(|(given, _)| given == name).map(|(_, value)| value.as_str());
+        let all = self.headers.iter().filter(|(given, value)| given == name && !is_badge(value));
+        let mut found = all.map(|(_, value)| value.as_str());
         let first = found.next();
         assert!(found.next().is_none(), "{name} twice: {self:?}");
         first
+    }
+
+    /// The badge of a client that this answer sets, as a browser sends it back.
+    pub(crate) fn badge(&self) -> Option<&str> {
+        let cookie = self.headers.iter().find(|(name, value)| name == "set-cookie" && is_badge(value));
+        cookie.and_then(|(_, value)| value.split(';').next())
     }
 
     pub(crate) fn location(&self) -> &str {

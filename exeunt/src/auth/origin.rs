@@ -2,6 +2,8 @@
 //!
 //! Must never be what a decision rests on but a throttle's: it is for the record.
 
+use std::any::Any;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -37,7 +39,27 @@ pub struct Origin {
     pub client: Option<Client>,
     /// Its id in the log.
     pub request: Option<Arc<str>>,
+    carried: Carried,
 }
+
+/// What the application wants to know of the request where only [`Users`](crate::Users) is called.
+#[derive(Clone, Default)]
+struct Carried(Option<Arc<dyn Any + Send + Sync>>);
+
+impl fmt::Debug for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Carried(..)" } else { "Carried(None)" })
+    }
+}
+
+impl PartialEq for Carried {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_ref().map(Arc::as_ptr).map(<*const _>::cast::<()>)
+            == other.0.as_ref().map(Arc::as_ptr).map(<*const _>::cast::<()>)
+    }
+}
+
+impl Eq for Carried {}
 
 impl Origin {
     /// The one of this task; of nobody and nowhere outside of any.
@@ -68,6 +90,20 @@ impl Origin {
     #[must_use]
     pub fn request(self, id: &str) -> Self {
         Self { request: Some(id.into()), ..self }
+    }
+
+    /// The same, with something of the application's own in it, in the place of what was.
+    ///
+    /// So a [`Users`](crate::Users) learns more of a request than the credentials, such as a cookie of the application's.
+    #[must_use]
+    pub fn carrying<T: Any + Send + Sync>(self, value: Arc<T>) -> Self {
+        Self { carried: Carried(Some(value)), ..self }
+    }
+
+    /// What the application put in, if it is of that type.
+    #[must_use]
+    pub fn carried<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        Arc::clone(self.carried.0.as_ref()?).downcast().ok()
     }
 
     /// Runs `future` with this as the origin of all that it does.

@@ -102,24 +102,41 @@ impl Verified {
     }
 }
 
-/// The application's accounts could not be asked. Answered with 503 and `Retry-After`.
+/// The application's accounts could not be asked: answered with 503 and `Retry-After`. Or they do not take another try
+/// yet: 429.
 #[derive(Debug, thiserror::Error)]
-#[error("the accounts did not answer")]
+#[error("{}", if *.throttled { "there were too many tries" } else { "the accounts did not answer" })]
 pub struct UsersError {
     retry_after: Duration,
+    throttled: bool,
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 impl UsersError {
     /// That the accounts could not be asked, and why. Clients are told to try again after a second.
     pub fn new(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { retry_after: Duration::from_secs(1), source: source.into() }
+        Self { retry_after: Duration::from_secs(1), throttled: false, source: source.into() }
+    }
+
+    /// That there were too many wrong tries (R35): nothing was checked, and nothing is known about the credentials.
+    /// Clients are told to try again after that time, in whole seconds.
+    ///
+    /// Say it before any work is done, and of names that nobody has just as of others.
+    #[must_use]
+    pub fn throttled(retry_after: Duration) -> Self {
+        Self { retry_after, throttled: true, source: "another try is not taken yet".into() }
     }
 
     /// Tells clients to try again after that time, in whole seconds.
     #[must_use]
     pub fn retry_in(self, retry_after: Duration) -> Self {
         Self { retry_after, ..self }
+    }
+
+    /// Whether there were too many tries, and the accounts are well.
+    #[must_use]
+    pub fn is_throttled(&self) -> bool {
+        self.throttled
     }
 
     pub(crate) fn retry_after(&self) -> Duration {

@@ -91,21 +91,26 @@ pub(super) fn no_layer() -> Response {
     problem(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
 }
 
-fn unavailable(retry_after: Duration) -> Response {
-    let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, "Try again later");
+fn later(status: StatusCode, title: &str, retry_after: Duration) -> Response {
+    let mut response = problem(status, title);
     // Rounded up: to come back too early is to be sent away once more.
     let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     response
 }
 
-/// 503 with `Retry-After`, 401, 409, 413 or 500 by [`Error::kind`], as problem+json; the cause goes to the log (R11, R40).
+/// 503 or 429 with `Retry-After`, 401, 409, 413 or 500 by [`Error::kind`], as problem+json; the cause goes to the log (R11, R40).
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         match self.kind() {
             ErrorKind::Ended => return not_logged_in(),
             ErrorKind::Conflict => return problem(StatusCode::CONFLICT, "Changed by others meanwhile"),
             ErrorKind::TooLarge => return problem(StatusCode::PAYLOAD_TOO_LARGE, "Too large to keep"),
+            ErrorKind::Throttled => {
+                // What led to it is an event of its own, once; who goes on trying writes nothing.
+                let wait = self.retry_after().unwrap_or_default();
+                return later(StatusCode::TOO_MANY_REQUESTS, "Too many tries", wait);
+            }
             ErrorKind::Store | ErrorKind::Users | ErrorKind::Data => {}
         }
         tracing::error!(
@@ -114,7 +119,7 @@ impl IntoResponse for Error {
             "a request could not be answered"
         );
         match self.retry_after() {
-            Some(retry_after) => unavailable(retry_after),
+            Some(retry_after) => later(StatusCode::SERVICE_UNAVAILABLE, "Try again later", retry_after),
             None => problem(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
         }
     }
@@ -132,6 +137,17 @@ mod tests {
             let error = UsersError::new("busy").retry_in(Duration::from_millis(wait));
             assert_eq!(Error::from(error).into_response().headers()[RETRY_AFTER], header, "{wait} ms");
         }
+    }
+
+    #[test]
+    fn too_many_tries_are_429_and_say_when_to_come_back() {
+        // R35
+        let error = Error::from(UsersError::throttled(Duration::from_millis(1_500)));
+        assert_eq!(error.kind(), ErrorKind::Throttled);
+        let response = error.into_response();
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(response.headers()[RETRY_AFTER], "2");
+        assert!(!response.headers().contains_key(WWW_AUTHENTICATE));
     }
 
     #[test]

@@ -23,5 +23,21 @@
 //! | session data at most 64 KiB | it is read with every request; keep more elsewhere and its key here | nothing |
 //! | `Clear-Site-Data: "cache", "storage"` for a person's logout in a browser | `"cookies"` would reach every host of the registrable domain | nothing |
 //!
+//! Of the server `exeunt` (its options are in `exeunt config`):
+//!
+//! | default | why | change it with |
+//! | --- | --- | --- |
+//! | passwords of 15 characters at least | NIST SP 800-63B-4, section 3.1.1.2, where a password is all that is asked for. Characters are code points after NFC | `password_min_length`, 8 to 64 |
+//! | passwords of 1024 bytes at most | more than the 64 characters that NIST wants taken; hashing more is work for nothing. Longer ones are refused, none is cut | nothing |
+//! | no rules about digits, signs or capitals, no date of expiry | NIST, same section: they make people choose worse | nothing |
+//! | refused: what takes fewer than 1000 million guesses and has fewer than 8 characters that are in no list and no pattern | the lists and patterns of zxcvbn: common passwords, English words, names; repeats, sequences, dates, keyboards; with the account's name, the host of `public_url` and the word exeunt. Three common words in a row take fewer, four take more | nothing |
+//! | no list of breached passwords | 40 GB, and it is yours to fetch: [Have I Been Pwned](https://haveibeenpwned.com/Passwords) publishes it. It is read from disk with some 40 small reads for each new password | `breached_passwords`: a file of `SHA1:COUNT` lines sorted by hash, or a folder of range files |
+//! | Argon2id, 19 MiB, 2 passes, 1 lane | OWASP's least; a login replaces a hash that was made for less | nothing |
+//! | as many hashes at once as cores, 64 waiting for each | more at once are not faster and take 19 MiB each; who waits behind 64 waits for seconds | `passwords_at_once` |
+//! | 10 wrong tries at an account are free, then 1 s, 2 s … 1 h; 80 stop it | a person mistypes a few times; NIST allows 100 in a row, and 19 are kept for the owner's own clients | nothing; `exeunt account unlock NAME` forgets them |
+//! | clients used before: 5 free, then 1 s … 15 min; 19 stop them | with the 80 of strangers that is 99 | nothing; as above |
+//! | an address, or the /64 of one: 100 free, then 1 s … 5 min; one is forgotten each minute | many people share an address, and a flat block would shut out all of them | nothing |
+//! | the cookie `__Host-client` (over plain http `client`), 400 days, for 20 clients of an account and 5 accounts of a client | as long as browsers keep any | nothing |
+//!
 //! A dead cookie is removed with our own 401 or 303, and only for a page navigation or a client that is no browser. A
 //! cookie is removed by name: the late answer to a script's request could erase the cookie of a login that came after it.

@@ -36,7 +36,7 @@ const LAYERS: &[&[&str]] = &[
     &["admin", "site"],
     &["backup", "control", "copy", "cors", "telemetry"],
     &["error"],
-    &["api", "pages"],
+    &["api", "clients", "pages"],
     &["openapi"],
     &["app"],
     &["serve"],

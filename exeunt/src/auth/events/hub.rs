@@ -110,7 +110,7 @@ impl Events {
         if event.at == Timestamp::default() {
             event.at = self.clock.now();
         }
-        let Origin { by, address, client, request } = Origin::current();
+        let Origin { by, address, client, request, .. } = Origin::current();
         if event.kind.is_a_deed() {
             event.by = event.by.or(by);
         }
