@@ -45,6 +45,26 @@ impl Name {
     }
 }
 
+/// As names are folded, but of a part of one, or of anything else that somebody searches for.
+pub(super) fn folded_prefix(text: &str) -> String {
+    let text: String = text.nfc().collect();
+    text.chars().flat_map(char::to_lowercase).nfc().collect()
+}
+
+/// The least text that comes after all that begin so; `None`: there is none. By Unicode scalar values, as both databases
+/// order names.
+pub(super) fn after_all_with(prefix: &str) -> Option<String> {
+    let mut end: Vec<char> = prefix.chars().collect();
+    while let Some(last) = end.pop() {
+        // Surrogates are no scalar values, and are stepped over.
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            end.push(next);
+            return Some(end.into_iter().collect());
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +81,21 @@ mod tests {
         assert!(same("\u{130}x", "i\u{307}X"));
         assert!(!same("alice", "alice2"));
         assert!(!same("zoe", "zoë"));
+    }
+
+    #[test]
+    fn the_end_of_a_prefix_is_the_least_text_after_all_that_begin_so() {
+        for (prefix, end) in [
+            ("", None),
+            ("a", Some("b")),
+            ("az", Some("a{")),
+            ("\u{d7ff}", Some("\u{e000}")),
+            ("a\u{10ffff}", Some("b")),
+            ("\u{10ffff}\u{10ffff}", None),
+        ] {
+            assert_eq!(after_all_with(prefix).as_deref(), end, "{prefix:?}");
+        }
+        assert_eq!(folded_prefix("ZoE\u{308}"), Name::new("zo\u{eb}").unwrap().folded());
     }
 
     #[test]
