@@ -1,6 +1,7 @@
 //! The built program over TCP: real processes, real engines, nothing replaced.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod administration;
 mod attack;
 #[path = "../common/mod.rs"]
 mod common;
