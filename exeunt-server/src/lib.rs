@@ -17,6 +17,7 @@ mod cors;
 pub mod engines;
 mod error;
 mod html;
+pub mod metrics;
 mod openapi;
 mod pages;
 mod proxy;

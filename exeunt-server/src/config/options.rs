@@ -104,6 +104,11 @@ pub struct Options {
     #[arg(long, value_name = "MIB")]
     pub near_cache_mib: Option<usize>,
 
+    /// Where to listen for Prometheus, which gets figures at /metrics there: an IP address and a port, such as
+    /// 127.0.0.1:9090. If it is not set, nothing is measured. Whoever can reach it can read it.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub metrics: Option<SocketAddr>,
+
     /// How to write the log: text or json. If it is not set: text on a terminal, JSON otherwise.
     #[arg(long, value_name = "text|json")]
     pub log_format: Option<LogFormat>,
@@ -162,6 +167,7 @@ impl Options {
             cookie_domain: None,
             cookie_same_site: Some(SameSite::Lax),
             near_cache_mib: Some(64),
+            metrics: None,
             log_format: None,
             log: Some("info".to_owned()),
         }
@@ -188,6 +194,7 @@ impl Options {
             cookie_domain: self.cookie_domain.or(below.cookie_domain),
             cookie_same_site: self.cookie_same_site.or(below.cookie_same_site),
             near_cache_mib: self.near_cache_mib.or(below.near_cache_mib),
+            metrics: self.metrics.or(below.metrics),
             log_format: self.log_format.or(below.log_format),
             log: self.log.or(below.log),
         }

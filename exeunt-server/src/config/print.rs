@@ -58,6 +58,7 @@ fn example(key: &str) -> &'static str {
         "public_url" => r#""https://login.example.org""#,
         "cookie_domain" => r#""example.org""#,
         "cookie_name" => r#""session""#,
+        "metrics" => r#""127.0.0.1:9090""#,
         "log_format" => r#""json""#,
         _ => r#""""#,
     }
@@ -122,7 +123,8 @@ mod tests {
 
     #[test]
     fn the_defaults_are_shown_as_they_are() {
-        let without_default = ["accounts", "public_url", "cookie_name", "cookie_domain", "log_format"];
+        let without_default =
+            ["accounts", "public_url", "cookie_name", "cookie_domain", "metrics", "log_format"];
         let shown = uncommented(&print(&Options::default()), &without_default);
         assert_eq!(toml::from_str::<Options>(&shown).unwrap(), Options::defaults());
         // Also the examples can be read.

@@ -13,6 +13,7 @@ mod kept;
 mod limit;
 mod linearizable;
 mod main_job;
+mod metrics;
 mod moved;
 mod nodes;
 mod outages;
