@@ -2,20 +2,15 @@
 //!
 //! Must never go by what a session knew at login: a role is taken away at once.
 
-use std::time::Duration;
-
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
-use exeunt::http::problem;
-use exeunt::{By, Origin, Session, Timestamp};
+use exeunt::http::{problem, reauthenticate_first};
+use exeunt::{By, Origin, RECENT, Session};
 
 use super::answer;
 use crate::site::AppState;
-
-/// How long a login counts as recent (R41, R52).
-const RECENT: Duration = Duration::from_secs(5 * 60);
 
 /// 403 for all but administrators; and, where something is to be changed, for those who logged in too long ago.
 pub(crate) async fn require_admin(
@@ -31,14 +26,11 @@ pub(crate) async fn require_admin(
     let Some(account) = account.filter(|account| account.admin && !account.disabled) else {
         return problem(StatusCode::FORBIDDEN, "For administrators alone");
     };
-    if !request.method().is_safe() && !is_recent(&session, state.layer.sessions().now()) {
-        return answer::log_in_again();
+    // R41, R52
+    if !request.method().is_safe() && !session.is_recent(RECENT) {
+        return reauthenticate_first();
     }
     // Every event that follows says by whom (R20).
     let by = By::Admin(session.user().clone(), account.name);
     Origin::current().by(by).scope(next.run(request)).await
-}
-
-fn is_recent(session: &Session, now: Timestamp) -> bool {
-    now.since(session.record().authenticated_at()) <= RECENT
 }
