@@ -28,7 +28,7 @@ use crate::control::{ControlError, ControlSocket};
 use crate::engines::Engines;
 use crate::metrics::Metrics;
 use crate::site::{AppState, Site};
-use crate::telemetry;
+use crate::telemetry::{self, Traces};
 
 /// How long requests may take to finish when the server stops.
 const DRAIN_WITHIN: Duration = Duration::from_secs(30);
@@ -45,7 +45,13 @@ const EXIT_INTERRUPTED: i32 = 130;
 ///
 /// If it could not start: the message says why and what to do.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
-    telemetry::init(config.log_format, &config.log)?;
+    let traces = Traces::from_env();
+    telemetry::init(config.log_format, &config.log, traces.as_ref().ok().and_then(Option::as_ref))?;
+    let traces = traces.unwrap_or_else(|reason| {
+        // Who cannot be traced can still log in.
+        tracing::warn!(event = "no_traces", reason, "no traces are kept");
+        None
+    });
     config.check_to_serve()?;
     for notice in config.notices() {
         match notice.is_warning {
@@ -68,7 +74,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     engines.check_accounts()?;
     let hasher = Hasher::new()?;
     let (mut store, mut metrics) = (engines.store(config.near_cache_bytes).await?, None);
-    if scraped.is_some() {
+    if scraped.is_some() || traces.is_some() {
         let (figures, watched) = Metrics::of(&engines, hasher.clone(), store);
         (store, metrics) = (watched, Some(figures));
     }
@@ -116,6 +122,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     }
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
     audit.stop().await;
+    if let Some(traces) = traces {
+        tokio::task::spawn_blocking(move || traces.send_the_rest()).await?;
+    }
     // It waits for the disk.
     tokio::task::spawn_blocking(move || engines.close()).await?;
     tracing::info!(event = "stopped", "the store is closed");

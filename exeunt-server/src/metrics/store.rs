@@ -12,8 +12,10 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use tracing::{Instrument as _, field};
 
 use super::Labels;
+use crate::site::TRACES;
 
 /// From a read of a file to the deadline of a store, in seconds.
 const BUCKETS: [f64; 14] =
@@ -36,6 +38,8 @@ pub(super) struct Watched {
 
 /// The figures of one operation, at hand without a look-up.
 struct Operation {
+    name: &'static str,
+    store: &'static str,
     seconds: Histogram,
     errors: Counter,
 }
@@ -47,6 +51,8 @@ impl Watched {
         let operation = |operation: &'static str| {
             let labels = vec![("store", name), ("operation", operation)];
             Operation {
+                name: operation,
+                store: name,
                 seconds: seconds.get_or_create_owned(&labels),
                 errors: errors.get_or_create_owned(&labels),
             }
@@ -77,11 +83,20 @@ impl Operation {
         &self,
         step: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
+        let span = tracing::trace_span!(
+            target: TRACES,
+            "store",
+            otel.name = self.name,
+            otel.kind = "client",
+            otel.status_code = field::Empty,
+            db.system.name = self.store,
+        );
         let began = Instant::now();
-        let outcome = step.await;
+        let outcome = step.instrument(span.clone()).await;
         self.seconds.observe(began.elapsed().as_secs_f64());
         if outcome.is_err() {
             self.errors.inc();
+            span.record("otel.status_code", "ERROR");
         }
         outcome
     }

@@ -19,4 +19,5 @@ mod nodes;
 mod outages;
 mod pages;
 mod support;
+mod traces;
 mod transcript;
