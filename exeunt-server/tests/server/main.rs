@@ -1,5 +1,10 @@
 //! The built program over TCP: real processes, real engines, nothing replaced.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
 
 mod administration;
 mod attack;

@@ -73,7 +73,7 @@ pub(crate) async fn show(
     State(state): State<AppState>,
     id: Result<Path<i64>, PathRejection>,
 ) -> Result<Json<Account>, Response> {
-    let found = state.accounts.get(number(id)?).await.map_err(failed)?;
+    let found = state.accounts.get(number(id).map_err(failed)?).await.map_err(failed)?;
     found.map(Json).ok_or_else(|| failed(AccountError::NoSuchAccount))
 }
 
@@ -82,7 +82,7 @@ pub(crate) async fn add(State(state): State<AppState>, request: Request) -> Resu
     let mut body = Body::read(request).await?;
     let (name, password) = (body.needed_text("name"), body.needed_text("password"));
     let admin = body.flag("admin").unwrap_or(false);
-    body.end("an account is added with `name`, `password` and `admin`, and nothing else")?;
+    body.end("an account is added with `name`, `password` and `admin`, and nothing else").map_err(faulty)?;
     let now = state.layer.sessions().now();
     let added = async move { state.accounts.add(&name, &password, admin, now).await.map_err(failed) };
     let account = to_the_end(added).await?;
@@ -96,16 +96,17 @@ pub(crate) async fn change(
     id: Result<Path<i64>, PathRejection>,
     request: Request,
 ) -> Result<Json<Changed>, Response> {
-    let id = number(id)?;
+    let id = number(id).map_err(failed)?;
     let mut body = Body::read(request).await?;
     let changes = Changes {
         admin: body.flag("admin"),
         disabled: body.flag("disabled"),
         password: body.text("password"),
     };
-    body.end("of an account, `admin`, `disabled` and `password` can be changed, and nothing else")?;
+    body.end("of an account, `admin`, `disabled` and `password` can be changed, and nothing else")
+        .map_err(faulty)?;
     if matches!(changes, Changes { admin: None, disabled: None, password: None }) {
-        return Err(faulty(&[("", "at least one of `admin`, `disabled` and `password` is needed")]));
+        return Err(faulty(vec![("", "at least one of `admin`, `disabled` and `password` is needed")]));
     }
     let change = async move { state.accounts.change(id, changes, Last::Stays).await.map_err(failed) };
     let (account, sessions_ended) = to_the_end(change).await?;
@@ -117,13 +118,13 @@ pub(crate) async fn remove(
     State(state): State<AppState>,
     id: Result<Path<i64>, PathRejection>,
 ) -> Result<Json<Changed>, Response> {
-    let id = number(id)?;
+    let id = number(id).map_err(failed)?;
     let remove = async move { state.accounts.remove_by_id(id, Last::Stays).await.map_err(failed) };
     let (account, sessions_ended) = to_the_end(remove).await?;
     Ok(Json(Changed { account, sessions_ended }))
 }
 
 /// What is not even a number is nobody's.
-fn number(id: Result<Path<i64>, PathRejection>) -> Result<i64, Response> {
-    id.map(|Path(id)| id).map_err(|_| failed(AccountError::NoSuchAccount))
+fn number(id: Result<Path<i64>, PathRejection>) -> Result<i64, AccountError> {
+    id.map(|Path(id)| id).map_err(|_| AccountError::NoSuchAccount)
 }

@@ -16,7 +16,7 @@ use crate::error;
 pub(super) type Fault = (&'static str, &'static str);
 
 /// 422, with what is wrong with each member (RFC 9457, section 3: `errors`, each with `pointer` and `detail`).
-pub(super) fn faulty(faults: &[Fault]) -> Response {
+pub(super) fn faulty(faults: Vec<Fault>) -> Response {
     let errors: Vec<Value> = faults
         .iter()
         .map(|(member, detail)| {
@@ -48,8 +48,8 @@ pub(super) fn failed(error: AccountError) -> Response {
                 ("detail", "This is the last administrator who may log in. Make another one first."),
             ],
         ),
-        AccountError::BadName { reason } => faulty(&[("name", reason)]),
-        AccountError::BadPassword { reason } => faulty(&[("password", reason)]),
+        AccountError::BadName { reason } => faulty(vec![("name", reason)]),
+        AccountError::BadPassword { reason } => faulty(vec![("password", reason)]),
         error => error::of_account(error),
     }
 }

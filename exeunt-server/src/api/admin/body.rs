@@ -10,7 +10,7 @@ use axum::response::Response;
 use exeunt::http::problem;
 use serde_json::{Map, Value};
 
-use super::answer::{Fault, faulty};
+use super::answer::Fault;
 
 /// The members of a body that were not asked for yet, and what was wrong with the others.
 #[derive(Debug)]
@@ -61,11 +61,11 @@ impl Body {
         None
     }
 
-    /// 422 if anything was wrong, or is left over. `known`: what that may be said to be.
-    pub(super) fn end(mut self, known: &'static str) -> Result<(), Response> {
+    /// What was wrong, and `known` if anything is left over: what there could have been.
+    pub(super) fn end(mut self, known: &'static str) -> Result<(), Vec<Fault>> {
         if !self.members.is_empty() {
             self.faults.push(("", known));
         }
-        if self.faults.is_empty() { Ok(()) } else { Err(faulty(&self.faults)) }
+        if self.faults.is_empty() { Ok(()) } else { Err(self.faults) }
     }
 }
