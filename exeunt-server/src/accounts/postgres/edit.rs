@@ -16,7 +16,7 @@ use super::{ACCOUNT, Param, PostgresAccounts, account};
 impl Editing for PostgresAccounts {
     async fn page(&self, prefix: &str, after: &str, limit: usize) -> Result<Vec<Account>, AccountError> {
         let sql = format!(
-            "SELECT {ACCOUNT} FROM exeunt_accounts WHERE folded >= $1 AND folded > $2 AND ($3 IS NULL OR folded < $3)
+            "SELECT {ACCOUNT} FROM exeunt_accounts WHERE folded >= $1 AND folded > $2 AND folded < $3
              ORDER BY folded LIMIT $4"
         );
         let end = after_all_with(prefix);

@@ -52,9 +52,8 @@ fn page(
     after: &str,
     limit: usize,
 ) -> Result<Vec<Account>, DatabaseError> {
-    // Without an end, the end is that of all: a text comes before every blob.
     let sql = format!(
-        "SELECT {ACCOUNT} FROM accounts WHERE folded >= ?1 AND folded > ?2 AND folded < ifnull(?3, x'')
+        "SELECT {ACCOUNT} FROM accounts WHERE folded >= ?1 AND folded > ?2 AND folded < ?3
          ORDER BY folded LIMIT ?4"
     );
     let end = after_all_with(prefix);
