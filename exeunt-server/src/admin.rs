@@ -16,6 +16,8 @@ use crate::accounts::{Account, AccountError, Accounts, Changes, EventQuery, Last
 use crate::config::PublicUrl;
 use crate::engines::Engines;
 
+const PAGE: usize = 1_000;
+
 /// What an operator may do. Cheap to clone; clones share everything.
 #[derive(Clone, Debug)]
 pub struct Admin {

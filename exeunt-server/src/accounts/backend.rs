@@ -56,7 +56,9 @@ pub(super) const ENDINGS: i64 = 1_000;
 
 /// The database that keeps accounts. `folded`: a name, as [`Name::folded`] writes it.
 #[async_trait]
-pub(super) trait Backend: ChangePassword + Editing + EventTable + fmt::Debug + Send + Sync + 'static {
+pub(super) trait Backend:
+    ChangePassword + Editing + EventTable + fmt::Debug + Send + Sync + 'static
+{
     /// `None`: the name is taken, or the link does not make accounts (any more).
     async fn add(&self, new: NewAccount) -> Result<Option<Account>, AccountError>;
 

@@ -3,8 +3,8 @@
 //! Must never take two statements for one step, nor find an account by anything but its number or folded name.
 
 mod change_password;
-mod events;
 mod edit;
+mod events;
 
 use exeunt::store::async_trait;
 use exeunt::store::postgres::{ConnectError, Database, DatabaseError, Row, ToSql, Type};

@@ -3,8 +3,8 @@
 //! Must never find an account by anything but its number or folded name.
 
 mod change_password;
-mod events;
 mod edit;
+mod events;
 
 use exeunt::store::async_trait;
 use exeunt::store::sqlite::rusqlite::{self, Connection, OptionalExtension as _, Row, params};
