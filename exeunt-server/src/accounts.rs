@@ -10,6 +10,7 @@ mod backend;
 mod change_password;
 pub(crate) mod client;
 pub mod copy;
+mod edit;
 mod endings;
 mod error;
 mod events;
@@ -33,6 +34,7 @@ use serde::{Deserialize, Serialize};
 pub use self::audit::{Audit, EventLine, EventQuery, Whose};
 use self::backend::{Backend, Change, NewAccount};
 pub use self::change_password::PasswordChanged;
+pub use self::edit::{Changes, Last};
 pub use self::error::{AccountError, AccountsUnusable, RETRY_WHEN_BUSY};
 use self::events::Changed;
 pub use self::login::Credentials;
@@ -213,28 +215,6 @@ impl Accounts {
         self.backend.is_empty().await
     }
 
-    /// Refuses logins from now on, and ends the account's sessions: their number (R19). Twice is no error.
-    ///
-    /// # Errors
-    ///
-    /// [`AccountError::NoSuchAccount`]; [`AccountError::SessionsLeft`]; or the database did not answer.
-    pub async fn disable(&self, name: &str) -> Result<usize, AccountError> {
-        let changed = Changed { kind: EventKind::AccountDisabled, done: "the account is disabled" };
-        self.ending(name, Change::Disable, changed).await
-    }
-
-    /// Lets a disabled account log in again. Brings no session back. Twice is no error.
-    ///
-    /// # Errors
-    ///
-    /// [`AccountError::NoSuchAccount`], or the database did not answer.
-    pub async fn enable(&self, name: &str) -> Result<(), AccountError> {
-        let name = Name::new(name).map_err(|_| AccountError::NoSuchAccount)?;
-        let enabled = self.backend.enable(name.folded()).await?;
-        self.told(EventKind::AccountEnabled, &enabled.ok_or(AccountError::NoSuchAccount)?);
-        Ok(())
-    }
-
     /// Gives the account another password, and ends its sessions: their number (R18). For administration: it asks for
     /// no old password.
     ///
@@ -264,16 +244,6 @@ impl Accounts {
         self.forget_tries(name.folded()).await?;
         self.told_unlocked(&account);
         Ok(())
-    }
-
-    /// Removes the account and ends its sessions: their number (R19).
-    ///
-    /// # Errors
-    ///
-    /// [`AccountError::NoSuchAccount`]; [`AccountError::SessionsLeft`]; or the database did not answer.
-    pub async fn remove(&self, name: &str) -> Result<usize, AccountError> {
-        let changed = Changed { kind: EventKind::AccountRemoved, done: "the account is removed" };
-        self.ending(name, Change::Remove, changed).await
     }
 
     /// The hash of a password that is to be set: the one way to make one. `own_words`: what is known of whose it is, such as

@@ -3,15 +3,16 @@
 //! Must never say "done" before the engines have said so, and must never be reachable over the network.
 
 mod check;
-
+mod everybody;
 mod wire;
 
-use exeunt::{Record, SessionId, Sessions, UserId};
+use exeunt::{Record, SessionId, Sessions};
 
+pub use self::everybody::end_everybodys;
 pub use self::wire::{
     Check, Code, Command, EngineLine, Fact, Failure, NewPassword, Reply, SessionLine, SetupLink, WantedEvents,
 };
-use crate::accounts::{Account, AccountError, Accounts, EventQuery, SETUP_LINK_LASTS};
+use crate::accounts::{Account, AccountError, Accounts, Changes, EventQuery, Last, SETUP_LINK_LASTS};
 use crate::config::PublicUrl;
 use crate::engines::Engines;
 
@@ -54,20 +55,24 @@ impl Admin {
                 self.accounts.unlock(&name).await.map_err(|error| about(&name, error))?;
                 Ok(Reply::Account { account: self.account(&name).await? })
             }
-            Command::AccountDisable { name } => {
-                let ended = self.accounts.disable(&name).await;
-                let sessions_ended = ended.map_err(|error| about(&name, error))?;
-                Ok(Reply::Changed { account: self.account(&name).await?, sessions_ended })
+            Command::AccountDisable { name, even_the_last } => {
+                let changes = Changes { disabled: Some(true), ..Changes::default() };
+                self.change(&name, changes, even_the_last).await
+            }
+            Command::AccountRole { name, admin, even_the_last } => {
+                let changes = Changes { admin: Some(admin), ..Changes::default() };
+                self.change(&name, changes, even_the_last).await
             }
             Command::AccountPassword { name, password } => {
                 let ended = self.accounts.set_password(&name, password.expose()).await;
                 let sessions_ended = ended.map_err(|error| about(&name, error))?;
                 Ok(Reply::Changed { account: self.account(&name).await?, sessions_ended })
             }
-            Command::AccountRemove { name } => {
-                let account = self.account(&name).await?;
-                let ended = self.accounts.remove(&name).await;
-                Ok(Reply::Changed { account, sessions_ended: ended.map_err(|error| about(&name, error))? })
+            Command::AccountRemove { name, even_the_last } => {
+                let id = self.account(&name).await?.id;
+                let removed = self.accounts.remove_by_id(id, last(even_the_last)).await;
+                let (account, sessions_ended) = removed.map_err(|error| about(&name, error))?;
+                Ok(Reply::Changed { account, sessions_ended })
             }
             Command::SetupLink => Ok(Reply::SetupLink(self.new_setup_link().await?)),
             Command::SessionList { account: Some(name), .. } => {
@@ -116,58 +121,31 @@ impl Admin {
         found.ok_or_else(|| about(name, AccountError::NoSuchAccount))
     }
 
+    async fn change(&self, name: &str, changes: Changes, even_the_last: bool) -> Result<Reply, Failure> {
+        let id = self.account(name).await?.id;
+        let changed = self.accounts.change(id, changes, last(even_the_last)).await;
+        let (account, sessions_ended) = changed.map_err(|error| about(name, error))?;
+        Ok(Reply::Changed { account, sessions_ended })
+    }
+
     async fn lines(&self, records: Vec<Record>) -> Result<Vec<SessionLine>, Failure> {
-        let mut accounts: std::collections::HashMap<UserId, Option<String>> =
-            std::collections::HashMap::new();
-        let mut lines = Vec::with_capacity(records.len());
-        for record in records {
-            let account = match accounts.get(record.user()) {
-                Some(known) => known.clone(),
-                None => {
-                    let name = self.accounts.find_user(record.user()).await?.map(|account| account.name);
-                    accounts.insert(record.user().clone(), name.clone());
-                    name
-                }
-            };
-            lines.push(SessionLine::new(&record, account));
-        }
-        Ok(lines)
+        Ok(SessionLine::of(&self.accounts, &records).await?)
     }
 
     async fn end_session(&self, session: SessionId) -> Result<Reply, Failure> {
-        // The session that comes first after the id just below.
-        let below = session.to_i64().checked_sub(1).and_then(SessionId::from_i64);
-        let found = self.sessions.walk(below.as_ref(), 1).await?;
-        let Some(record) = found.first().filter(|record| record.id() == session) else {
-            return Err(no_such_session(session));
-        };
-        match self.sessions.end(record.user(), &session).await? {
-            true => Ok(Reply::Ended { sessions_ended: 1 }),
-            false => Err(no_such_session(session)),
+        match self.sessions.end_any(&session).await? {
+            Some(_) => Ok(Reply::Ended { sessions_ended: 1 }),
+            None => Err(no_such_session(session)),
         }
     }
 
-    /// Everybody's. Ids rise with time, so one walk meets every session that was there when it began.
     async fn end_all_sessions(&self) -> Result<Reply, Failure> {
-        let mut sessions_ended = 0;
-        let mut after = None;
-        loop {
-            let found = self.sessions.walk(after.as_ref(), PAGE).await?;
-            let Some(last) = found.last().map(Record::id) else { break };
-            after = Some(last);
-            let users: std::collections::BTreeSet<&UserId> = found.iter().map(Record::user).collect();
-            let mut ended = std::collections::HashSet::new();
-            for user in users {
-                ended.extend(self.sessions.logout_all(user, None).await?);
-            }
-            sessions_ended += ended.len();
-            for record in found.iter().filter(|record| !ended.contains(&record.id())) {
-                // On Redis an index that was lost does not name it.
-                sessions_ended += usize::from(self.sessions.end(record.user(), &record.id()).await?);
-            }
-        }
-        Ok(Reply::Ended { sessions_ended })
+        Ok(Reply::Ended { sessions_ended: end_everybodys(&self.sessions).await? })
     }
+}
+
+fn last(even_the_last: bool) -> Last {
+    if even_the_last { Last::Goes } else { Last::Stays }
 }
 
 fn about(name: &str, error: AccountError) -> Failure {

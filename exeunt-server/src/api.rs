@@ -2,6 +2,7 @@
 //!
 //! Must never redirect, and must never tell why a session is missing.
 
+pub(crate) mod admin;
 pub(crate) mod password;
 
 use axum::Json;

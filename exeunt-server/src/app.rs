@@ -14,6 +14,7 @@ use axum::routing::{any, get, post};
 use exeunt::{AuthRouter, Event, EventKind, Events, RequireSession};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::api::admin::{accounts, require_admin, sessions};
 use crate::html::BrandError;
 use crate::site::{AppState, Site};
 use crate::{api, clients, cors, error, openapi, pages, telemetry};
@@ -70,6 +71,7 @@ fn private(state: &AppState) -> Router {
         .route("/me", get(api::me))
         .route("/auth/password", post(api::change_password).with_state(state.clone()))
         .layer(DefaultBodyLimit::max(LOGIN_BODY))
+        .nest("/admin", admin(state))
         .fallback(error::not_found)
         .layer(from_fn(telemetry::note_session))
         .layer(RequireSession::new());
@@ -99,6 +101,19 @@ fn administration(state: &AppState) -> Router<AppState> {
         .route("/sessions", get(pages::all_sessions).post(pages::end_session))
         .fallback(error::not_found)
         .layer(from_fn_with_state(state.clone(), pages::require_admin))
+}
+
+/// What administrators alone may do, and, where it changes something, shortly after a login.
+fn admin(state: &AppState) -> Router {
+    let one = get(accounts::show).patch(accounts::change).delete(accounts::remove);
+    Router::new()
+        .route("/accounts", get(accounts::list).post(accounts::add))
+        .route("/accounts/{id}", one)
+        .route("/sessions", get(sessions::list).delete(sessions::end_many))
+        .route("/sessions/{id}", get(sessions::show).delete(sessions::end_one))
+        .fallback(error::not_found)
+        .layer(from_fn_with_state(state.clone(), require_admin))
+        .with_state(state.clone())
 }
 
 /// What every request passes, the last line first.

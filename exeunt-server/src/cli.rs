@@ -10,7 +10,7 @@ mod store;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use exeunt::SessionId;
 
 pub use self::run::main;
@@ -25,6 +25,7 @@ Exit codes:
   3  there is no such account or session
   4  it exists already
   5  the store, or the server that owns it, could not be used or did not answer
+  6  nobody would be left who may administer; --even-the-last does it all the same
 
 While a server owns the file of accounts or sessions, commands go through its control socket (<file>.sock), and say that
 something is done only when the server has said so. Without a server, or where there is no file, they do it themselves,
@@ -193,6 +194,21 @@ struct PasswordSource {
     password_stdin: bool,
 }
 
+#[derive(Args, Debug)]
+struct EvenTheLast {
+    /// Does so even if nobody is left who may administer over the network. A shell is then the way back in.
+    #[arg(long)]
+    even_the_last: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Role {
+    /// May log in.
+    User,
+    /// May administer accounts and sessions, too.
+    Admin,
+}
+
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Names are kept as written (in Unicode NFC), and are the same if they differ in case alone. At most 64 characters, no
@@ -214,10 +230,12 @@ Examples:
     },
     /// Lists all accounts.
     List,
-    /// Refuses its logins, and ends its sessions. The last administrator, too: a shell is the way back in.
+    /// Refuses its logins, and ends its sessions.
     Disable {
         /// Its name.
         name: String,
+        #[command(flatten)]
+        last: EvenTheLast,
     },
     /// Lets it log in again.
     Enable {
@@ -240,6 +258,21 @@ Examples:
     Remove {
         /// Its name.
         name: String,
+        #[command(flatten)]
+        last: EvenTheLast,
+    },
+    /// Makes it an administrator or a user. If that is another role than before, its sessions end.
+    #[command(after_help = "\
+Examples:
+  exeunt account role alice admin
+  exeunt account role bob user")]
+    Role {
+        /// Its name.
+        name: String,
+        /// What it is to be.
+        role: Role,
+        #[command(flatten)]
+        last: EvenTheLast,
     },
     /// Makes a link that creates the first administrator in the browser, once, within 15 minutes.
     ///
@@ -308,6 +341,7 @@ mod tests {
             "config",
             "account list",
             "account add alice --password-stdin",
+            "account role alice admin --even-the-last",
             "session list",
             "session end DNqrr2AAAAE",
             "store backup b.db",

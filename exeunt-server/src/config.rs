@@ -69,6 +69,8 @@ pub struct Config {
     pub brand_accent: Option<Colour>,
     pub brand_links: Vec<Link>,
     pub brand_folder: Option<PathBuf>,
+    /// `None`: nothing is measured.
+    pub metrics: Option<SocketAddr>,
     /// `None`: text on a terminal, JSON otherwise.
     pub log_format: Option<LogFormat>,
     pub log: String,
@@ -168,6 +170,7 @@ impl Config {
             brand_accent: options.brand_accent,
             brand_links: options.brand_links?,
             brand_folder: options.brand_folder,
+            metrics: options.metrics,
             log_format: options.log_format,
             log: options.log?,
         })
@@ -201,6 +204,11 @@ impl Config {
         }
         if self.max_connections == 0 {
             return Err(refused(format_args!("max_connections must be at least 1")));
+        }
+        if self.metrics == Some(self.listen) && self.listen.port() != 0 {
+            return Err(refused(format_args!(
+                "metrics must not be the address of listen: it needs one of its own"
+            )));
         }
         if !(400..=599).contains(&self.logout_failure_status) {
             return Err(refused(format_args!("logout_failure_status must be between 400 and 599")));
@@ -349,6 +357,14 @@ impl Config {
             });
         }
         notices.extend(origin_notices(self));
+        if let Some(address) = self.metrics.filter(|address| !address.ip().is_loopback()) {
+            notices.push(Notice {
+                is_warning: true,
+                text: format!(
+                    "whoever can reach {address} can read the figures there: how many log in, and how fast"
+                ),
+            });
+        }
         if let (None, Some(file)) = (self.store.file(), self.accounts.file()) {
             notices.push(Notice {
                 is_warning: false,

@@ -176,7 +176,7 @@ fn status(code: Code) -> StatusCode {
         Code::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         Code::Usage => StatusCode::BAD_REQUEST,
         Code::NotFound => StatusCode::NOT_FOUND,
-        Code::AlreadyExists => StatusCode::CONFLICT,
+        Code::AlreadyExists | Code::LastAdministrator => StatusCode::CONFLICT,
         Code::Store => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

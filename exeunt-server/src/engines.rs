@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use exeunt::store::Store;
+use exeunt::store::postgres;
 use exeunt::store::sqlite::{self, Loss, SqliteStore};
 use exeunt::{Near, Sessions};
 
-use crate::accounts::{Accounts, Hasher};
+use crate::accounts::{Accounts, Engine, Hasher};
 use crate::config::{Config, Place};
 
 pub(crate) use self::opened::{Opened, Patience, Unusable, locked};
@@ -126,6 +127,30 @@ impl Engines {
 
     fn files(&self) -> impl Iterator<Item = &sqlite::Database> {
         self.accounts.iter().chain([&self.store]).filter_map(Opened::file)
+    }
+
+    /// What keeps the sessions, in one word.
+    #[must_use]
+    pub fn name_of_store(&self) -> &'static str {
+        match &self.store {
+            Opened::Redis(_) => "redis",
+            Opened::Database(Engine::Sqlite(_)) => "sqlite",
+            Opened::Database(Engine::Postgres(_)) => "postgres",
+        }
+    }
+
+    /// Each file that is written to, named by what is in it.
+    pub fn written_files(&self) -> impl Iterator<Item = (&'static str, &sqlite::Database)> {
+        let store = self.store.file().map(|file| ("sqlite_sessions", file));
+        let accounts = self.accounts.as_ref().and_then(Opened::file).map(|file| ("sqlite_accounts", file));
+        store.into_iter().chain(accounts)
+    }
+
+    /// Each database in PostgreSQL, named by what is in it.
+    pub fn postgres(&self) -> impl Iterator<Item = (&'static str, &postgres::Database)> {
+        let store = self.store.postgres().map(|database| ("postgres_sessions", database));
+        let accounts = self.accounts.as_ref().and_then(Opened::postgres);
+        store.into_iter().chain(accounts.map(|database| ("postgres_accounts", database)))
     }
 
     /// Refuses a file of accounts that may be older than what was acknowledged.

@@ -102,7 +102,10 @@ pub(crate) fn of_account(error: AccountError) -> Response {
         AccountError::BadName { .. } => {
             explained(StatusCode::UNPROCESSABLE_ENTITY, title(StatusCode::UNPROCESSABLE_ENTITY), &detail)
         }
-        AccountError::Outdated | AccountError::NameTaken | AccountError::NotEmpty => {
+        AccountError::Outdated
+        | AccountError::NameTaken
+        | AccountError::NotEmpty
+        | AccountError::LastAdministrator => {
             explained(StatusCode::CONFLICT, title(StatusCode::CONFLICT), &detail)
         }
         AccountError::NoSuchAccount => refused(StatusCode::NOT_FOUND),

@@ -25,7 +25,7 @@ impl Proxies {
         Self(trusted)
     }
 
-    fn trust(&self, address: IpAddr) -> bool {
+    pub(crate) fn trust(&self, address: IpAddr) -> bool {
         // A socket open to both families shows IPv4 peers as `::ffff:a.b.c.d`.
         let address = address.to_canonical();
         self.0.iter().any(|net| net.contains(&address))

@@ -26,11 +26,14 @@ use crate::app;
 use crate::config::{self, Config};
 use crate::control::{ControlError, ControlSocket};
 use crate::engines::{Engines, password_policy};
+use crate::metrics::Metrics;
 use crate::site::{AppState, Site};
-use crate::telemetry;
+use crate::telemetry::{self, Traces};
 
 /// How long requests may take to finish when the server stops.
 const DRAIN_WITHIN: Duration = Duration::from_secs(30);
+/// How many connections to the figures are open at once.
+const SCRAPERS: usize = 16;
 /// What a shell says of a program that `SIGINT` ended.
 const EXIT_INTERRUPTED: i32 = 130;
 
@@ -42,7 +45,13 @@ const EXIT_INTERRUPTED: i32 = 130;
 ///
 /// If it could not start: the message says why and what to do.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
-    telemetry::init(config.log_format, &config.log)?;
+    let traces = Traces::from_env();
+    telemetry::init(config.log_format, &config.log, traces.as_ref().ok().and_then(Option::as_ref))?;
+    let traces = traces.unwrap_or_else(|reason| {
+        // Who cannot be traced can still log in.
+        tracing::warn!(event = "no_traces", reason, "no traces are kept");
+        None
+    });
     config.check_to_serve()?;
     for notice in config.notices() {
         match notice.is_warning {
@@ -55,28 +64,30 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     // Before anything is opened: what is open counts.
     let room = descriptors::make_room_for(config.max_connections);
     // Before the store, so that a taken port leaves no new file behind.
-    let listener = TcpListener::bind(config.listen).await;
-    let listener = listener.with_context(|| {
-        format!(
-            "cannot listen on {}: choose another address with --listen (listen, EXEUNT_LISTEN)",
-            config.listen
-        )
-    })?;
+    let listener = listen(config.listen, "--listen (listen, EXEUNT_LISTEN)").await?;
     let bound = listener.local_addr()?;
+    let scraped = match config.metrics {
+        Some(address) => Some(listen(address, "--metrics (metrics, EXEUNT_METRICS)").await?),
+        None => None,
+    };
 
     let engines = Engines::open(&config).await?;
     engines.check_accounts()?;
-    let store = engines.store(config.near_cache_bytes).await?;
+    let hasher = Hasher::at_once(config.passwords_at_once)?;
+    let (mut store, mut metrics) = (engines.store(config.near_cache_bytes).await?, None);
+    if scraped.is_some() || traces.is_some() {
+        let (figures, watched) = Metrics::of(&engines, hasher.clone(), store);
+        (store, metrics) = (watched, Some(figures));
+    }
     let sessions = Sessions::over(store).lifetime(config.lifetime()).limit(config.sessions_per_account);
-    let accounts =
-        engines.accounts(&sessions, Hasher::at_once(config.passwords_at_once)?).await?.policy(policy);
+    let accounts = engines.accounts(&sessions, hasher).await?.policy(policy);
     let audit = accounts.audit().keep_for(&accounts, config.keep_events_for);
     // Before anybody can come in with a session that a change of an account was to end.
     accounts
         .work_off(&sessions)
         .await
         .context("ending the sessions of accounts that were changed before this start")?;
-    let tasks = [
+    let mut tasks = vec![
         tokio::spawn(sessions.clone().keep_purged()),
         tokio::spawn(accounts.clone().keep_working_off()),
         tokio::spawn(accounts.clone().keep_tries_purged()),
@@ -84,11 +95,21 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let admin = Admin::new(accounts.clone(), sessions.clone(), engines.clone(), config.public_url_at(bound));
     let state = state(&config, bound, sessions.clone(), accounts.clone())?;
     app::check_pages(&state)?;
-    let app = app::router(state);
+    let mut app = app::router(state);
+    if let Some(metrics) = &metrics {
+        metrics.listen_to(&sessions);
+        app = metrics.around(app);
+    }
 
     let socket = engines.file().map(ControlSocket::bind);
-    announce(bound, &accounts, &admin).await?;
     let (stop, stopping) = watch::channel(false);
+    if let (Some(listener), Some(metrics)) = (scraped, metrics) {
+        let at = listener.local_addr()?;
+        announce_metrics(at);
+        tasks.push(tokio::spawn(metrics.clone().keep_counting(sessions.clone())));
+        tasks.push(tokio::spawn(connections::accept(listener, metrics.router(), SCRAPERS, stopping.clone())));
+    }
+    announce(bound, &accounts, &admin).await?;
     let commands = socket.map(|socket| tokio::spawn(answer_commands(socket, admin, stopping.clone())));
     let serving = tokio::spawn(connections::accept(listener, app, room, stopping));
     tracing::info!(event = "started", address = %bound, store = %config.store, accounts = %config.accounts, "serving");
@@ -107,10 +128,18 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     }
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
     audit.stop().await;
+    if let Some(traces) = traces {
+        tokio::task::spawn_blocking(move || traces.send_the_rest()).await?;
+    }
     // It waits for the disk.
     tokio::task::spawn_blocking(move || engines.close()).await?;
     tracing::info!(event = "stopped", "the store is closed");
     Ok(())
+}
+
+async fn listen(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| format!("cannot listen on {address}: choose another address with {option}"))
 }
 
 /// Commands reach this server while it owns the file. Without the socket people can still log in and out.
@@ -172,6 +201,12 @@ async fn announce(bound: SocketAddr, accounts: &Accounts, admin: &Admin) -> anyh
     // Nobody may be reading, and the server is of use all the same.
     let _ = writeln!(out, "{text}listening on http://{bound}").and_then(|()| out.flush());
     Ok(())
+}
+
+/// With the port that the system chose, if it did.
+fn announce_metrics(bound: SocketAddr) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "figures for Prometheus at http://{bound}/metrics").and_then(|()| out.flush());
 }
 
 /// The signals that stop the server.

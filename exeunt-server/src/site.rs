@@ -20,6 +20,9 @@ use crate::proxy::{Peer, Proxies};
 /// Not for the subdomains: they are not this server's to speak for.
 const TWO_YEARS: HeaderValue = HeaderValue::from_static("max-age=63072000");
 
+/// The spans that are traces, and go to a collector if one is named, never into the log.
+pub(crate) const TRACES: &str = "exeunt_traces";
+
 /// What the routes work on. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AppState {

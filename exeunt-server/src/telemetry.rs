@@ -2,7 +2,9 @@
 //!
 //! Must never hold a token, a password, a set-up secret or a query string (R39).
 
+mod collector;
 mod plain;
+mod traces;
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -17,7 +19,11 @@ use axum::response::Response;
 use exeunt::http::ClientAddress;
 use exeunt::{Client, Origin, Session};
 use tracing::{Instrument, Span, field};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, fmt};
+
+pub use self::traces::Traces;
 
 use self::plain::Plain;
 use crate::config::LogFormat;
@@ -32,19 +38,24 @@ use crate::site::Site;
 /// # Errors
 ///
 /// If the filter cannot be understood, or the process logs already.
-pub fn init(format: Option<LogFormat>, filter: &str) -> anyhow::Result<()> {
+pub fn init(format: Option<LogFormat>, filter: &str, traces: Option<&Traces>) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("the log filter {filter:?}"))?;
     let terminal = std::io::stderr().is_terminal();
     let format = format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
     let colours = terminal && format == LogFormat::Text;
     let writer = move || Plain::new(std::io::stderr(), colours);
-    let log = tracing_subscriber::fmt().with_writer(writer).with_env_filter(filter);
     // It would say on standard error that standard error cannot be written to, which panics: with the disk of the log
     // full, no request would be answered.
-    let log = log.log_internal_errors(false);
-    let started = match format {
-        LogFormat::Text => log.with_ansi(colours).try_init(),
-        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).try_init(),
+    let log = fmt::layer().with_writer(writer).log_internal_errors(false);
+    let log = match format {
+        LogFormat::Text => log.with_ansi(colours).boxed(),
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).boxed(),
+    };
+    let started = match traces {
+        None => tracing_subscriber::registry().with(log.with_filter(filter)).try_init(),
+        Some(traces) => {
+            tracing_subscriber::registry().with(log.with_filter(filter)).with(traces.layer()).try_init()
+        }
     };
     started.map_err(|error| anyhow::anyhow!(error))
 }
@@ -57,7 +68,15 @@ pub(crate) async fn log_request(State(site): State<Arc<Site>>, mut request: Requ
     let client = peer.map(|Peer(address)| site.proxies.client(address.ip(), request.headers()));
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    let span = tracing::info_span!("request", id = id.to_str().unwrap_or("-"), session = field::Empty);
+    let span = tracing::info_span!(
+        "request",
+        id = id.to_str().unwrap_or("-"),
+        session = field::Empty,
+        otel.name = field::Empty,
+        otel.kind = field::Empty
+    );
+    let trusted = peer.is_some_and(|Peer(address)| site.proxies.trust(address.ip()));
+    traces::began(&span, &request, trusted);
     let mut origin = origin_of(request.headers()).request(id.to_str().unwrap_or("-"));
     if let Some(address) = client {
         request.extensions_mut().insert(ClientAddress(address));
@@ -65,6 +84,7 @@ pub(crate) async fn log_request(State(site): State<Arc<Site>>, mut request: Requ
     }
     let mut response = origin.scope(next.run(request).instrument(span.clone())).await;
     response.headers_mut().insert(REQUEST_ID, id);
+    traces::ended(&span, response.status());
     span.in_scope(|| {
         tracing::info!(
             event = "request",

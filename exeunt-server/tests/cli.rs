@@ -21,6 +21,7 @@ use crate::common::{Kept, Places, on_every_engine};
 
 on_every_engine!(
     accounts_are_added_listed_and_changed,
+    a_role_is_given_and_taken_but_not_from_the_last_administrator,
     sessions_are_listed_and_ended,
     a_set_up_link_is_made_while_there_is_no_account,
     what_cannot_be_has_its_exit_code_on_every_engine,
@@ -137,7 +138,7 @@ fn accounts_are_added_listed_and_changed(kept: Kept) {
     // The line end was dropped.
     place.log_in("alice", 2);
 
-    let disabled = place.run("account disable ALICE --json");
+    let disabled = place.run("account disable ALICE --json --even-the-last");
     assert_eq!(disabled.json()["sessions_ended"], json!(2));
     assert_eq!(disabled.json()["account"]["disabled"], json!(true));
     assert_eq!(place.run("account enable alice --json").json()["account"]["disabled"], json!(false));
@@ -155,10 +156,35 @@ fn accounts_are_added_listed_and_changed(kept: Kept) {
     assert!(list.out.contains("Alice") && list.out.contains("administrator"), "{}", list.out);
     assert_eq!(place.run("account list --json").json()["accounts"][0]["name"], json!("Alice"));
 
-    assert_eq!(place.run("account remove alice --json").json()["account"]["id"], json!(1));
+    place.run("account remove alice").fails(6, "last administrator who may log in");
+    let removed = place.run("account remove alice --json --even-the-last");
+    assert_eq!(removed.json()["account"]["id"], json!(1));
     assert_eq!(place.run("account list --json").json(), json!({ "accounts": [] }));
     place.add("alice");
     assert_eq!(place.run("account list --json").json()["accounts"][0]["id"], json!(2));
+}
+
+fn a_role_is_given_and_taken_but_not_from_the_last_administrator(kept: Kept) {
+    // R12, R20
+    let place = Place::on(kept);
+    place.add("alice");
+    place.add("bob");
+    place.log_in("alice", 1);
+    let given = place.run("account role Alice admin --json").json();
+    assert_eq!((&given["account"]["admin"], &given["sessions_ended"]), (&json!(true), &json!(1)));
+    place.log_in("alice", 1);
+    assert_eq!(place.run("account role alice admin --json").json()["sessions_ended"], json!(0));
+    for line in ["account role alice user", "account disable alice", "account remove alice"] {
+        place.run(line).fails(6, "\"alice\": this is the last administrator who may log in");
+        let error: Value = serde_json::from_str(&place.run(&format!("{line} --json")).err).unwrap();
+        assert_eq!(error["error"]["code"], json!("last-administrator"));
+    }
+    assert_eq!(place.run("account role bob admin").code, 0);
+    assert_eq!(place.run("account role alice user --json").json()["sessions_ended"], json!(1));
+    let gone = place.run("account role bob user --even-the-last");
+    assert_eq!(gone.out, "done: account 2 \"bob\"; 0 sessions ended\n");
+    place.run("account role bob owner").fails(2, "possible values: user, admin");
+    place.run("account role nobody user").fails(3, "\"nobody\"");
 }
 
 fn sessions_are_listed_and_ended(kept: Kept) {
@@ -399,10 +425,8 @@ fn check_tells_the_state_of_the_store_and_fails_if_something_is_wrong() {
         (&json!(1), &json!(0), &json!(3))
     );
     assert_eq!(check["engines"][0]["keeps"], json!("sessions and accounts"));
-    assert_eq!(
-        check["engines"][0]["facts"][1],
-        json!({ "name": "schema", "value": "accounts 3, sessions 2" })
-    );
+    let schema = &check["engines"][0]["facts"][1];
+    assert_eq!(schema, &json!({ "name": "schema", "value": "accounts 4, sessions 2" }));
     assert!(place.run("check").out.ends_with("all is well\n"));
 
     let readable = std::fs::Permissions::from_mode(0o644);

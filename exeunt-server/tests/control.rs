@@ -120,7 +120,7 @@ async fn every_command_is_done_by_the_server_before_it_answers() {
     assert!(!server.lives(&two).await && server.lives(&bob).await);
 
     let three = server.login("alice").await;
-    let disabled = server.ask(Command::AccountDisable { name: name() }).await.unwrap();
+    let disabled = server.ask(Command::AccountDisable { name: name(), even_the_last: false }).await.unwrap();
     assert!(matches!(disabled, Reply::Changed { account, sessions_ended: 1 } if account.disabled));
     assert!(!server.lives(&three).await);
     let enabled = server.ask(Command::AccountEnable { name: name() }).await.unwrap();
@@ -136,9 +136,12 @@ async fn every_command_is_done_by_the_server_before_it_answers() {
     assert_eq!(server.ask(everybody).await.unwrap(), Reply::Ended { sessions_ended: 1 });
     assert!(!server.lives(&bob).await);
 
-    let removed = server.ask(Command::AccountRemove { name: name() }).await.unwrap();
+    let removed = server.ask(Command::AccountRemove { name: name(), even_the_last: false }).await.unwrap();
     assert!(matches!(removed, Reply::Changed { account, .. } if account.name == "alice"));
-    assert_eq!(code(server.ask(Command::AccountRemove { name: name() }).await), Code::NotFound);
+    assert_eq!(
+        code(server.ask(Command::AccountRemove { name: name(), even_the_last: false }).await),
+        Code::NotFound
+    );
 
     let Reply::Check { check } = server.ask(Command::Check).await.unwrap() else { panic!() };
     assert!(check.ok, "{check:?}");
@@ -244,7 +247,7 @@ async fn what_goes_over_the_socket_reads_back_as_what_it_was() {
     let commands = [
         Command::AccountList,
         Command::AccountEnable { name: "alice".to_owned() },
-        Command::AccountDisable { name: "alice".to_owned() },
+        Command::AccountDisable { name: "alice".to_owned(), even_the_last: false },
         Command::SessionList { account: None, after: None, limit: 10 },
         Command::SessionEndAll { account: None },
         Command::Check,

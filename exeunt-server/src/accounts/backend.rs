@@ -1,7 +1,7 @@
 //! What accounts ask of the database that keeps them.
 //!
 //! A backend must never do a part of a step: each method is one transaction. It must never end a session by itself,
-//! other than in [`Backend::change_and_end`].
+//! other than in [`Backend::change_and_end`] and [`Editing::edit`].
 
 use std::fmt;
 
@@ -11,6 +11,7 @@ use exeunt::{SessionId, Timestamp, UserId};
 use super::audit::EventTable;
 use super::change_password::ChangePassword;
 use super::client::Clients;
+use super::edit::Editing;
 use super::name::Name;
 use super::throttle::Tries;
 use super::{Account, AccountError};
@@ -40,10 +41,8 @@ pub(super) struct NewAccount {
 /// A change after which no login that was being checked before is current: the stamp moves, or the account goes.
 #[derive(Clone)]
 pub(super) enum Change {
-    Disable,
     /// To this PHC string.
     Password(String),
-    Remove,
 }
 
 /// A note that the sessions of an account are to be ended.
@@ -60,7 +59,7 @@ pub(super) const ENDINGS: i64 = 1_000;
 /// The database that keeps accounts. `folded`: a name, as [`Name::folded`] writes it.
 #[async_trait]
 pub(super) trait Backend:
-    ChangePassword + Tries + Clients + EventTable + fmt::Debug + Send + Sync + 'static
+    ChangePassword + Tries + Clients + Editing + EventTable + fmt::Debug + Send + Sync + 'static
 {
     /// `None`: the name is taken, or the link does not make accounts (any more).
     async fn add(&self, new: NewAccount) -> Result<Option<Account>, AccountError>;
@@ -78,9 +77,6 @@ pub(super) trait Backend:
     /// Whether the account is enabled and under that stamp. Never answers by what is older than the question; where a
     /// change is under way, it answers by what comes of it, or fails.
     async fn is_current(&self, id: i64, stamp: u64) -> Result<bool, AccountError>;
-
-    /// Leaves the stamp: disabling has moved it, and a disabled account verifies nobody. `None`: there is no such account.
-    async fn enable(&self, folded: &str) -> Result<Option<Account>, AccountError>;
 
     /// Makes the change, and in the same transaction ends the sessions of the account, which live in the same database.
     /// The account, as it was or as it is now, and exactly those that ended. `None`: there is no such account.

@@ -21,6 +21,9 @@ pub enum AccountError {
     /// Nobody has this name.
     #[error("there is no account of that name")]
     NoSuchAccount,
+    /// Nobody could administer over the network any more.
+    #[error("this is the last administrator who may log in: make another one first")]
+    LastAdministrator,
     /// No account may have this name.
     #[error("this cannot be an account's name: {reason}")]
     BadName {

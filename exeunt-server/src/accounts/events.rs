@@ -7,6 +7,7 @@ use exeunt::{By, Event, EventKind, SessionId, UserId};
 use tracing::{info, warn};
 
 use super::backend::{Ending, Login};
+use super::edit::Edit;
 use super::{Account, AccountError, Accounts};
 
 /// A change of an account that ends its sessions.
@@ -43,6 +44,10 @@ impl Accounts {
     /// The change is durable, and these sessions ended in the same transaction.
     pub(super) fn told_changed(&self, changed: Changed, account: &Account, sessions: &[SessionId]) {
         self.told(changed.kind, account);
+        self.told_ended(changed, account, sessions);
+    }
+
+    fn told_ended(&self, changed: Changed, account: &Account, sessions: &[SessionId]) {
         for session in sessions {
             let event = of(EventKind::SessionEnded, account).session(*session);
             self.events.report(event.because(changed.reason()));
@@ -60,6 +65,25 @@ impl Accounts {
 
     pub(super) fn told_unlocked(&self, account: &Account) {
         self.events.report(of(EventKind::AccountChanged, account).because("unlocked"));
+    }
+
+    /// What an administrator changed, each once, and the sessions that ended with it; nothing of what was so before.
+    pub(super) fn told_edited(&self, edit: &Edit, before: &Account, after: &Account, sessions: &[SessionId]) {
+        let disabled = if after.disabled { EventKind::AccountDisabled } else { EventKind::AccountEnabled };
+        for (kind, happened) in [
+            (EventKind::AccountRemoved, edit.removed),
+            (disabled, before.disabled != after.disabled),
+            (EventKind::PasswordSet, edit.password.is_some()),
+        ] {
+            if happened {
+                self.told(kind, after);
+            }
+        }
+        if before.admin != after.admin {
+            let role = if after.admin { "administrator" } else { "user" };
+            self.events.report(of(EventKind::AccountChanged, after).because(role));
+        }
+        self.told_ended(edit.changed(), after, sessions);
     }
 
     pub(super) fn told_setup_link(&self) {

@@ -45,6 +45,27 @@ impl Name {
     }
 }
 
+/// As names are folded, but of a part of one, or of anything else that somebody searches for.
+pub(super) fn folded_prefix(text: &str) -> String {
+    let text: String = text.nfc().collect();
+    text.chars().flat_map(char::to_lowercase).nfc().collect()
+}
+
+/// A text that comes after all names that begin so, and before all others that come after them. By Unicode scalar values,
+/// as both databases order names.
+pub(super) fn after_all_with(prefix: &str) -> String {
+    let mut end: Vec<char> = prefix.chars().collect();
+    while let Some(last) = end.pop() {
+        // Surrogates are no scalar values, and are stepped over.
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            end.push(next);
+            return end.into_iter().collect();
+        }
+    }
+    // Longer than a name, of whose characters none becomes more than three when it is folded.
+    char::MAX.to_string().repeat(3 * LONGEST_NAME + 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +82,22 @@ mod tests {
         assert!(same("\u{130}x", "i\u{307}X"));
         assert!(!same("alice", "alice2"));
         assert!(!same("zoe", "zoë"));
+    }
+
+    #[test]
+    fn the_end_of_a_prefix_comes_after_all_that_begin_so_and_before_the_next() {
+        let last = "\u{10ffff}".repeat(3 * LONGEST_NAME + 1);
+        for (prefix, end) in [
+            ("", last.as_str()),
+            ("a", "b"),
+            ("az", "a{"),
+            ("\u{d7ff}", "\u{e000}"),
+            ("a\u{10ffff}", "b"),
+            ("\u{10ffff}\u{10ffff}", last.as_str()),
+        ] {
+            assert_eq!(after_all_with(prefix), end, "{prefix:?}");
+        }
+        assert_eq!(folded_prefix("ZoE\u{308}"), Name::new("zo\u{eb}").unwrap().folded());
     }
 
     #[test]

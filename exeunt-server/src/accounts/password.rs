@@ -54,6 +54,8 @@ struct Inner {
     at_work: Arc<Semaphore>,
     threads: Threads,
     hashed: AtomicU64,
+    /// How many may be at work or wait, and how many may be at work.
+    room: (usize, usize),
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -153,6 +155,7 @@ impl Hasher {
             at_work: Arc::new(Semaphore::new(at_work)),
             threads: Threads::start(at_work).map_err(failed)?,
             hashed: AtomicU64::new(0),
+            room: (admitted, at_work),
         })))
     }
 
@@ -191,6 +194,24 @@ impl Hasher {
             })
         })
         .await
+    }
+
+    /// How many hashes wait for a core now.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        let (admitted, at_work) = self.0.room;
+        let (here, busy) = (
+            admitted.saturating_sub(self.0.admitted.available_permits()),
+            at_work.saturating_sub(self.0.at_work.available_permits()),
+        );
+        here.saturating_sub(busy)
+    }
+
+    /// How many may wait. One more is refused.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        let (admitted, at_work) = self.0.room;
+        admitted.saturating_sub(at_work)
     }
 
     /// How many hashes were computed so far, for making or checking.

@@ -3,6 +3,7 @@
 //! Must never take two statements for one step, nor find an account by anything but its number or folded name.
 
 mod change_password;
+mod edit;
 mod events;
 mod throttle;
 
@@ -18,6 +19,7 @@ pub const POSTGRES_STEPS: &[&str] = &[
     include_str!("../../migrations/postgres/1_accounts.sql"),
     include_str!("../../migrations/postgres/3_throttle.sql"),
     include_str!("../../migrations/postgres/4_events.sql"),
+    include_str!("../../migrations/postgres/6_administration.sql"),
 ];
 
 /// What the table of migrations calls these tables.
@@ -32,9 +34,7 @@ type Param<'a> = (&'a (dyn ToSql + Sync), Type);
 const ACCOUNT: &str = "id, name, admin, disabled, created_at";
 
 /// Every form of a change, up to what becomes of the sessions. `$1` is the folded name.
-const DISABLE: &str = "UPDATE exeunt_accounts SET disabled = TRUE, stamp = stamp + 1 WHERE folded = $1";
 const PASSWORD: &str = "UPDATE exeunt_accounts SET password = $2, stamp = stamp + 1 WHERE folded = $1";
-const REMOVE: &str = "DELETE FROM exeunt_accounts WHERE folded = $1";
 
 impl PostgresAccounts {
     /// Makes the tables if need be.
@@ -65,9 +65,7 @@ impl PostgresAccounts {
         more: &[Param<'_>],
     ) -> Result<Option<Row>, AccountError> {
         let (sql, password) = match change {
-            Change::Disable => (DISABLE, None),
             Change::Password(password) => (PASSWORD, Some(password.as_str())),
-            Change::Remove => (REMOVE, None),
         };
         // All have both params, so that `then` can count on their numbers.
         let sql = format!("WITH changed AS ({sql} RETURNING {ACCOUNT}) {then}");
@@ -130,12 +128,6 @@ impl Backend for PostgresAccounts {
         let sql = "SELECT 1 FROM exeunt_accounts WHERE id = $1 AND stamp = $2 AND NOT disabled";
         let params: [Param<'_>; 2] = [(&id, Type::INT8), (&stamp.cast_signed(), Type::INT8)];
         Ok(self.first(sql, &params).await?.is_some())
-    }
-
-    async fn enable(&self, folded: &str) -> Result<Option<Account>, AccountError> {
-        let sql =
-            format!("UPDATE exeunt_accounts SET disabled = FALSE WHERE folded = $1 RETURNING {ACCOUNT}");
-        self.one(&sql, &[(&folded, Type::TEXT)]).await
     }
 
     /// The function waits for the logins of this user that are being stored, and holds off those to come until this

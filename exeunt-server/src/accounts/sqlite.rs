@@ -3,6 +3,7 @@
 //! Must never find an account by anything but its number or folded name.
 
 mod change_password;
+mod edit;
 mod events;
 mod throttle;
 
@@ -20,6 +21,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../../migrations/2_endings.sql"),
     include_str!("../../migrations/3_throttle.sql"),
     include_str!("../../migrations/4_events.sql"),
+    include_str!("../../migrations/6_administration.sql"),
 ];
 
 /// Accounts in a SQLite file.
@@ -69,12 +71,6 @@ impl Backend for SqliteAccounts {
 
     async fn is_current(&self, id: i64, stamp: u64) -> Result<bool, AccountError> {
         Ok(self.0.read(|connection| is_current(connection, id, stamp))?)
-    }
-
-    async fn enable(&self, folded: &str) -> Result<Option<Account>, AccountError> {
-        let folded = folded.to_owned();
-        let sql = format!("UPDATE accounts SET disabled = 0 WHERE folded = ?1 RETURNING {ACCOUNT}");
-        self.write(move |tx| Ok(one(tx, &sql, [folded])?)).await
     }
 
     async fn change_and_end(
@@ -221,14 +217,7 @@ fn add(tx: &Tx, new: &NewAccount) -> Result<Option<Account>, DatabaseError> {
 fn change_in(tx: &Tx, folded: &str, change: &Change) -> Result<Option<Account>, DatabaseError> {
     let Some(account) = find(tx, folded)? else { return Ok(None) };
     match change {
-        Change::Disable => {
-            tx.prepare_cached("UPDATE accounts SET disabled = 1, stamp = stamp + 1 WHERE id = ?1")?
-                .execute([account.id])?;
-        }
         Change::Password(password) => set_password(tx, account.id, password)?,
-        Change::Remove => {
-            tx.prepare_cached("DELETE FROM accounts WHERE id = ?1")?.execute([account.id])?;
-        }
     }
     Ok(Some(account))
 }

@@ -10,7 +10,7 @@ use exeunt::store::Causes;
 use exeunt::{Record, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::accounts::{Account, AccountError, EventLine, rfc3339};
+use crate::accounts::{Account, AccountError, Accounts, EventLine, rfc3339};
 use crate::engines::EngineError;
 
 /// What an operator asks for.
@@ -20,11 +20,12 @@ use crate::engines::EngineError;
 pub enum Command {
     AccountAdd { name: String, password: NewPassword, admin: bool },
     AccountList,
-    AccountDisable { name: String },
+    AccountDisable { name: String, even_the_last: bool },
     AccountEnable { name: String },
     AccountUnlock { name: String },
     AccountPassword { name: String, password: NewPassword },
-    AccountRemove { name: String },
+    AccountRemove { name: String, even_the_last: bool },
+    AccountRole { name: String, admin: bool, even_the_last: bool },
     SetupLink,
     SessionList { account: Option<String>, after: Option<SessionId>, limit: usize },
     SessionEnd { session: SessionId },
@@ -60,6 +61,7 @@ impl Command {
             Self::AccountUnlock { .. } => "account unlock",
             Self::AccountPassword { .. } => "account password",
             Self::AccountRemove { .. } => "account remove",
+            Self::AccountRole { .. } => "account role",
             Self::SetupLink => "account setup-link",
             Self::SessionList { .. } => "session list",
             Self::SessionEnd { .. } => "session end",
@@ -186,7 +188,18 @@ pub struct SessionLine {
 }
 
 impl SessionLine {
-    pub(super) fn new(record: &Record, account: Option<String>) -> Self {
+    /// Each of these sessions, with the name of its account.
+    ///
+    /// # Errors
+    ///
+    /// If the accounts did not answer.
+    pub async fn of(accounts: &Accounts, records: &[Record]) -> Result<Vec<Self>, AccountError> {
+        let found = accounts.find_users(records.iter().map(Record::user)).await?;
+        let name = |record: &Record| found.get(record.user()).map(|account| account.name.clone());
+        Ok(records.iter().map(|record| Self::new(record, name(record))).collect())
+    }
+
+    fn new(record: &Record, account: Option<String>) -> Self {
         Self {
             id: record.id(),
             account,
@@ -270,6 +283,8 @@ pub enum Code {
     AlreadyExists,
     /// The store, or the server that owns it, could not be used or did not answer.
     Store,
+    /// It would leave nobody who may administer.
+    LastAdministrator,
 }
 
 impl Code {
@@ -282,6 +297,7 @@ impl Code {
             Self::NotFound => 3,
             Self::AlreadyExists => 4,
             Self::Store => 5,
+            Self::LastAdministrator => 6,
         }
     }
 }
@@ -303,6 +319,7 @@ impl From<AccountError> for Failure {
         let code = match &error {
             AccountError::NameTaken | AccountError::NotEmpty => Code::AlreadyExists,
             AccountError::NoSuchAccount => Code::NotFound,
+            AccountError::LastAdministrator => Code::LastAdministrator,
             AccountError::BadName { .. } | AccountError::BadPassword { .. } => Code::Usage,
             AccountError::Busy | AccountError::Database(_) | AccountError::SessionsLeft { .. } => Code::Store,
             AccountError::Session(error) => code_of(error),
@@ -312,7 +329,11 @@ impl From<AccountError> for Failure {
             | AccountError::WrongPassword
             | AccountError::Outdated => Code::Failed,
         };
-        Self::caused(code, &error)
+        let mut failure = Self::caused(code, &error);
+        if code == Code::LastAdministrator {
+            failure.message += ", or say --even-the-last";
+        }
+        failure
     }
 }
 

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use exeunt::{By, Origin, Sessions};
 
-use super::{AccountCommand, Cli, SessionCommand, Top, events, password, show, store};
+use super::{AccountCommand, Cli, Role, SessionCommand, Top, events, password, show, store};
 use crate::accounts::{AccountError, Hasher};
 use crate::admin::{Admin, Code, Command, Failure, Reply};
 use crate::config::{self, Config, ConfigError, Options, Place};
@@ -114,13 +114,20 @@ fn account(command: AccountCommand) -> Result<Command, Failure> {
             Command::AccountAdd { name, password: password::read(password.password_stdin)?, admin }
         }
         AccountCommand::List => Command::AccountList,
-        AccountCommand::Disable { name } => Command::AccountDisable { name },
+        AccountCommand::Disable { name, last } => {
+            Command::AccountDisable { name, even_the_last: last.even_the_last }
+        }
         AccountCommand::Enable { name } => Command::AccountEnable { name },
         AccountCommand::Unlock { name } => Command::AccountUnlock { name },
         AccountCommand::Password { name, password } => {
             Command::AccountPassword { name, password: password::read(password.password_stdin)? }
         }
-        AccountCommand::Remove { name } => Command::AccountRemove { name },
+        AccountCommand::Remove { name, last } => {
+            Command::AccountRemove { name, even_the_last: last.even_the_last }
+        }
+        AccountCommand::Role { name, role, last } => {
+            Command::AccountRole { name, admin: role == Role::Admin, even_the_last: last.even_the_last }
+        }
         AccountCommand::SetupLink => Command::SetupLink,
     })
 }

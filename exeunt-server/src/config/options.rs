@@ -143,6 +143,11 @@ pub struct Options {
     #[arg(long, value_name = "FOLDER")]
     pub brand_folder: Option<PathBuf>,
 
+    /// Where to listen for Prometheus, which gets figures at /metrics there: an IP address and a port, such as
+    /// 127.0.0.1:9090. If it is not set, nothing is measured. Whoever can reach it can read it.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub metrics: Option<SocketAddr>,
+
     /// How to write the log: text or json. If it is not set: text on a terminal, JSON otherwise.
     #[arg(long, value_name = "text|json")]
     pub log_format: Option<LogFormat>,
@@ -209,6 +214,7 @@ impl Options {
             brand_accent: None,
             brand_links: Some(Vec::new()),
             brand_folder: None,
+            metrics: None,
             log_format: None,
             log: Some("info".to_owned()),
         }
@@ -243,6 +249,7 @@ impl Options {
             brand_accent: self.brand_accent.or(below.brand_accent),
             brand_links: self.brand_links.or(below.brand_links),
             brand_folder: self.brand_folder.or(below.brand_folder),
+            metrics: self.metrics.or(below.metrics),
             log_format: self.log_format.or(below.log_format),
             log: self.log.or(below.log),
         }

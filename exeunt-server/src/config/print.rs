@@ -63,6 +63,7 @@ fn example(key: &str) -> &'static str {
         "brand_logo" => r#""/etc/exeunt/logo.svg""#,
         "brand_accent" => r##""#0b57d0""##,
         "brand_folder" => r#""/etc/exeunt/brand""#,
+        "metrics" => r#""127.0.0.1:9090""#,
         "log_format" => r#""json""#,
         _ => r#""""#,
     }
@@ -137,6 +138,7 @@ mod tests {
             "brand_logo",
             "brand_accent",
             "brand_folder",
+            "metrics",
             "log_format",
         ];
         let shown = uncommented(&print(&Options::default()), &without_default);

@@ -62,6 +62,13 @@ impl Opened {
         }
     }
 
+    pub(super) fn postgres(&self) -> Option<&postgres::Database> {
+        match self {
+            Self::Database(Engine::Postgres(database)) => Some(database),
+            Self::Database(Engine::Sqlite(_)) | Self::Redis(_) => None,
+        }
+    }
+
     /// Takes no more writes into a file, and waits for those under way. Blocks.
     pub(crate) fn close(&self) {
         if let Some(database) = self.file() {

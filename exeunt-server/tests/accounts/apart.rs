@@ -64,7 +64,7 @@ fn silence(places: &Places) -> Connection {
 }
 
 /// Waits for what happens by itself.
-async fn until(mut happened: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(mut happened: impl AsyncFnMut() -> bool) {
     let within = async {
         while !happened().await {
             tokio::time::sleep(Duration::from_millis(10)).await;

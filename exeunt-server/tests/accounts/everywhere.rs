@@ -7,7 +7,7 @@ use exeunt::{
     Clock as _, Extend, LoggedIn, LoginOptions, ManualClock, Sessions, SystemClock, Timestamp, UserId, Users,
     UsersError, Verified,
 };
-use exeunt_server::accounts::{AccountError, Accounts, Cost, Credentials, Hasher, SETUP_LINK_LASTS};
+use exeunt_server::accounts::{AccountError, Accounts, Cost, Credentials, Hasher, Last, SETUP_LINK_LASTS};
 use exeunt_server::engines::Engines;
 use tempfile::TempDir;
 
@@ -389,7 +389,7 @@ async fn a_set_up_link_makes_one_administrator_once(kept: Kept) {
     assert!(matches!(again, Err(AccountError::SetupInvalid)));
     assert!(matches!(accounts.new_setup_link(server.now).await, Err(AccountError::NotEmpty)));
 
-    accounts.remove(&made.name).await.unwrap();
+    accounts.remove_by_id(made.id, Last::Goes).await.unwrap();
     assert!(
         !accounts.setup_is_valid(&secret, server.now).await.unwrap(),
         "nor once the store is empty again"

@@ -1,6 +1,12 @@
 //! Accounts: who may log in, and what ends when they may not any more. Within this process, on real engines.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic, what it calls too")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic, what it calls too"
+)]
 
+mod administration;
 mod apart;
 mod audit;
 mod change_password;

@@ -1,6 +1,12 @@
 //! The built program over TCP: real processes, real engines, nothing replaced.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
 
+mod administration;
 mod attack;
 mod browser;
 #[path = "../common/mod.rs"]
@@ -13,6 +19,7 @@ mod kept;
 mod limit;
 mod linearizable;
 mod main_job;
+mod metrics;
 mod moved;
 mod nodes;
 mod outages;
@@ -20,4 +27,5 @@ mod pages;
 mod passwords;
 mod support;
 mod throttle;
+mod traces;
 mod transcript;

@@ -125,7 +125,7 @@ fn a_disabled_account_is_out_on_every_node(kept: Kept) {
     let nodes = Nodes::on(kept);
     for round in 0..TIMES {
         let token = nodes.session();
-        let command = Command::AccountDisable { name: "alice".to_owned() };
+        let command = Command::AccountDisable { name: "alice".to_owned(), even_the_last: false };
         nodes.command(round, command, &["account", "disable", "alice"], "");
         nodes.refused_on_b(&token, round);
         nodes.runtime.block_on(nodes.accounts.enable("alice")).unwrap();

@@ -377,6 +377,32 @@ impl Sessions {
         Ok(ended)
     }
 
+    /// The live session of that public id, whoever's it is: for administration.
+    ///
+    /// # Errors
+    ///
+    /// If the store did not answer.
+    pub async fn find(&self, session: &SessionId) -> Result<Option<Arc<Record>>, Error> {
+        let now = self.now();
+        let found = self.0.store.load(session, now).await?;
+        Ok(found.filter(|record| record.is_live(now)))
+    }
+
+    /// Ends a session by its public id, whoever's it is: for administration (R20). The user whose it was; `None`: there
+    /// is no such live session.
+    ///
+    /// # Errors
+    ///
+    /// If the store did not answer.
+    pub async fn end_any(&self, session: &SessionId) -> Result<Option<UserId>, Error> {
+        let found = self.find(session).await?;
+        // One that is not found is destroyed all the same: it may be the retry of an end that could not be confirmed.
+        let ended = self.0.store.destroy(session).await?;
+        let Some(record) = found.filter(|_| ended) else { return Ok(None) };
+        self.0.events.ended_one(record.user(), *session);
+        Ok(Some(record.user().clone()))
+    }
+
     /// A user's live sessions, last seen first (R17).
     ///
     /// # Errors

@@ -34,7 +34,7 @@ const LAYERS: &[&[&str]] = &[
     &["accounts", "config", "html", "proxy"],
     &["engines"],
     &["admin", "site"],
-    &["backup", "control", "copy", "cors", "telemetry"],
+    &["backup", "control", "copy", "cors", "metrics", "telemetry"],
     &["error"],
     &["api", "clients", "pages"],
     &["openapi"],

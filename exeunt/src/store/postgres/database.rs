@@ -82,6 +82,12 @@ impl Database {
         &self.0.address
     }
 
+    /// How many wait for a connection of this node's pool now.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.0.pool.status().waiting
+    }
+
     /// Brings `component`'s tables up to date. Runs each of `steps` that this database has not seen, once, in order.
     ///
     /// Steps are SQL; add to their end, never change one that was released. Many nodes may do so at once. Where nothing

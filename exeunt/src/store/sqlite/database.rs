@@ -116,6 +116,16 @@ impl Database {
         })))
     }
 
+    /// How many writes may wait for the writer. One more is refused at once.
+    pub const MOST_WAITING: usize = QUEUE;
+
+    /// How many writes wait for the writer now; none once it is closed.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        let queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.as_ref().map_or(0, |queue| QUEUE.saturating_sub(queue.capacity()))
+    }
+
     /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {

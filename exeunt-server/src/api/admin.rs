@@ -1,0 +1,26 @@
+//! Administration over HTTP: accounts, and everybody's sessions.
+//!
+//! Must never be reached by who is no administrator at this moment, and must never change anything for whoever did not
+//! prove who they are within the last few minutes.
+
+pub(crate) mod accounts;
+mod answer;
+mod body;
+mod guard;
+pub(crate) mod sessions;
+
+use axum::response::Response;
+use exeunt::Origin;
+use tracing::Instrument as _;
+
+pub(crate) use self::guard::require_admin;
+
+/// Goes on to its end even if the client is gone meanwhile, so that what was done is always told, too.
+async fn to_the_end<T: Send + 'static>(
+    step: impl Future<Output = Result<T, Response>> + Send + 'static,
+) -> Result<T, Response> {
+    match tokio::spawn(Origin::current().scope(step.in_current_span())).await {
+        Ok(result) => result,
+        Err(error) => Err(answer::unknown(&error)),
+    }
+}
