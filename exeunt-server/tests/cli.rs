@@ -426,7 +426,7 @@ fn check_tells_the_state_of_the_store_and_fails_if_something_is_wrong() {
     );
     assert_eq!(check["engines"][0]["keeps"], json!("sessions and accounts"));
     let schema = &check["engines"][0]["facts"][1];
-    assert_eq!(schema, &json!({ "name": "schema", "value": "accounts 4, sessions 2" }));
+    assert_eq!(schema, &json!({ "name": "schema", "value": "accounts 6, sessions 2" }));
     assert!(place.run("check").out.ends_with("all is well\n"));
 
     let readable = std::fs::Permissions::from_mode(0o644);

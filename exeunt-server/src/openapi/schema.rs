@@ -15,6 +15,8 @@ pub(super) struct Problem {
     status: u16,
     /// What can be done about it.
     detail: Option<String>,
+    /// Why a password may not be one, as one word that stays the same, such as `too_short` or `breached`.
+    reason: Option<String>,
 }
 
 /// Who wants to log in.

@@ -106,28 +106,30 @@ async fn each_thing_that_happens_is_in_the_table_once_with_who_and_why(kept: Kep
     let by_admin = Origin::default().by(By::Admin(UserId::from(9), "root".to_owned()));
 
     for (name, admin) in [("root", true), ("alice", false)] {
-        let add = accounts.add(name, "secret words", admin, stage.now);
+        let add = accounts.add(name, "secret words, battery, staple", admin, stage.now);
         by_operator.clone().scope(add).await.unwrap();
     }
     let requests = async {
         assert!(node.login("alice", "wrong").await.is_none());
-        assert!(node.login("nobody", "secret words").await.is_none());
-        let login = node.login("alice", "secret words").await.unwrap();
+        assert!(node.login("nobody", "secret words, battery, staple").await.is_none());
+        let login = node.login("alice", "secret words, battery, staple").await.unwrap();
         assert!(sessions.logout(&login.token).await.unwrap());
         sessions.events().report(Event::new(EventKind::CrossSiteRefused).because("origin"));
         sessions.events().report(Event::new(EventKind::Throttled).because("address"));
     };
     origin.scope(requests).await;
     for change in ["disable", "password", "remove"] {
-        let _ = node.login("alice", "secret words").await.unwrap();
+        let _ = node.login("alice", "secret words, battery, staple").await.unwrap();
         match change {
             "disable" => {
                 assert_eq!(by_admin.clone().scope(accounts.disable("alice")).await.unwrap(), 1);
-                assert!(node.login("alice", "secret words").await.is_none());
+                assert!(node.login("alice", "secret words, battery, staple").await.is_none());
                 by_admin.clone().scope(accounts.enable("alice")).await.unwrap();
             }
             "password" => {
-                let set = by_operator.clone().scope(accounts.set_password("alice", "secret words"));
+                let set = by_operator
+                    .clone()
+                    .scope(accounts.set_password("alice", "secret words, battery, staple"));
                 assert_eq!(set.await.unwrap(), 1);
             }
             _ => assert_eq!(by_operator.clone().scope(accounts.remove("alice")).await.unwrap(), 1),
@@ -175,17 +177,17 @@ async fn a_dead_token_is_told_once_whichever_node_it_comes_to_and_a_guess_never(
     // R38
     let stage = Stage::new(kept).await;
     let (one, other) = (stage.node().await, stage.node().await);
-    one.accounts.add("alice", "secret words", false, stage.now).await.unwrap();
+    one.accounts.add("alice", "secret words, battery, staple", false, stage.now).await.unwrap();
     let use_dead = async |node: &Node, token: &Token| {
         assert!(node.sessions.resume(token, Extend::No).await.unwrap().is_none());
     };
-    let login = one.login("alice", "secret words").await.unwrap();
+    let login = one.login("alice", "secret words, battery, staple").await.unwrap();
     assert!(one.sessions.logout(&login.token).await.unwrap());
     for _ in 0..3 {
         use_dead(&one, &login.token).await;
     }
-    // One that expired, and one that nobody ever had.
-    let expired = one.login("alice", "secret words").await.unwrap();
+    // One that expired, by another clock than the store's, and one that nobody ever had.
+    let expired = one.login("alice", "secret words, battery, staple").await.unwrap();
     for node in [&one, &other] {
         node.clock.advance(Lifetime::default().absolute() + Duration::from_secs(1));
     }
@@ -196,7 +198,8 @@ async fn a_dead_token_is_told_once_whichever_node_it_comes_to_and_a_guess_never(
     use_dead(&other, &expired.token).await;
     let elsewhere = Sessions::new(exeunt::MemoryStore::new());
     let options = LoginOptions::default();
-    let given = Credentials { username: "alice".to_owned(), password: "secret words".to_owned() };
+    let given =
+        Credentials { username: "alice".to_owned(), password: "secret words, battery, staple".to_owned() };
     let stranger = elsewhere.login(&other.accounts, given, options).await.unwrap().unwrap();
     use_dead(&other, &stranger.token).await;
     let events = other.events().await;
@@ -218,12 +221,12 @@ async fn events_are_given_in_pages_and_of_one_account_alone(kept: Kept) {
     let stage = Stage::new(kept).await;
     let node = stage.node().await;
     for name in ["alice", "bob"] {
-        node.accounts.add(name, "secret words", false, stage.now).await.unwrap();
+        node.accounts.add(name, "secret words, battery, staple", false, stage.now).await.unwrap();
     }
     for _ in 0..3 {
         node.clock.advance(Duration::from_secs(60));
-        let _ = node.login("alice", "secret words").await.unwrap();
-        let _ = node.login("bob", "secret words").await.unwrap();
+        let _ = node.login("alice", "secret words, battery, staple").await.unwrap();
+        let _ = node.login("bob", "secret words, battery, staple").await.unwrap();
     }
     node.accounts.remove("bob").await.unwrap();
     let accounts = node.accounts.clone();
@@ -270,7 +273,7 @@ async fn old_events_are_forgotten_a_step_at_a_time_and_younger_ones_stay(kept: K
     }
     node.sessions.events().told().await;
     node.clock.advance(DAY);
-    node.accounts.add("alice", "secret words", false, stage.now).await.unwrap();
+    node.accounts.add("alice", "secret words, battery, staple", false, stage.now).await.unwrap();
     let accounts = node.accounts.clone();
     assert_eq!(node.events().await.len(), 701);
     assert_eq!(accounts.purge_events(stage.now).await.unwrap(), 0);
@@ -289,10 +292,10 @@ async fn a_logout_waits_for_no_audit_and_what_happened_meanwhile_is_written_once
     let url = format!("{}?deadline=200ms&pool=2", postgres.url("postgres"));
     let stage = Stage::at(&Places { store: file, accounts: Some(url) }, folder).await;
     let node = stage.node().await;
-    node.accounts.add("alice", "secret words", false, stage.now).await.unwrap();
+    node.accounts.add("alice", "secret words, battery, staple", false, stage.now).await.unwrap();
     let logins = [
-        node.login("alice", "secret words").await.unwrap(),
-        node.login("alice", "secret words").await.unwrap(),
+        node.login("alice", "secret words, battery, staple").await.unwrap(),
+        node.login("alice", "secret words, battery, staple").await.unwrap(),
     ];
     postgres.pause().unwrap();
     for login in &logins {
