@@ -7,15 +7,20 @@
 mod backend;
 mod change_password;
 pub mod copy;
+mod email;
 mod endings;
 mod error;
 mod events;
 mod login;
 mod name;
+mod notices;
 mod password;
 mod postgres;
+mod reset;
 pub mod rfc3339;
+mod secret;
 mod setup;
+mod sources;
 mod sqlite;
 
 use std::sync::Arc;
@@ -27,6 +32,7 @@ use serde::{Deserialize, Serialize};
 
 use self::backend::{Backend, Change, NewAccount};
 pub use self::change_password::PasswordChanged;
+use self::email::Email;
 pub use self::error::{AccountError, AccountsUnusable, RETRY_WHEN_BUSY};
 use self::events::Changed;
 pub use self::login::Credentials;
@@ -35,8 +41,13 @@ use self::name::Name;
 pub use self::password::{Checked, Cost, HashError, Hasher, LONGEST_PASSWORD};
 use self::postgres::PostgresAccounts;
 pub use self::postgres::{COMPONENT, POSTGRES_STEPS};
-pub use self::setup::{SETUP_LINK_LASTS, SetupSecret};
+pub use self::reset::ResetAsked;
+use self::reset::Resets;
+pub use self::secret::LinkSecret;
+pub use self::setup::SETUP_LINK_LASTS;
 use self::sqlite::SqliteAccounts;
+use crate::mail::Outbox;
+use crate::mail::texts::Notice;
 
 /// Everybody who may log in.
 ///
@@ -49,6 +60,10 @@ pub struct Accounts {
     apart: Option<Sessions>,
     /// Where changes are reported.
     events: Events,
+    /// Tells the owners of accounts what happened.
+    outbox: Outbox,
+    /// Where forgotten passwords can be reset.
+    resets: Option<Resets>,
 }
 
 /// A database that can keep accounts.
@@ -87,6 +102,8 @@ pub struct Account {
     /// When it was added; RFC 3339 in JSON.
     #[serde(with = "crate::accounts::rfc3339")]
     pub created_at: Timestamp,
+    /// Where its messages go, if anywhere. Whether its owner reads them there was not asked.
+    pub email: Option<String>,
 }
 
 impl Account {
@@ -108,7 +125,8 @@ impl Accounts {
             Engine::Sqlite(database) => Arc::new(SqliteAccounts::open(database)?),
             Engine::Postgres(database) => Arc::new(PostgresAccounts::open(database).await?),
         };
-        Ok(Self { backend, hasher, apart: None, events: Events::new() })
+        let (outbox, events) = (Outbox::off(), Events::new());
+        Ok(Self { backend, hasher, apart: None, events, outbox, resets: None })
     }
 
     /// The same accounts, whose sessions live in another store than the accounts' database.
@@ -123,11 +141,11 @@ impl Accounts {
         Self { events, ..self }
     }
 
-    /// Adds an account.
+    /// Adds an account without an e-mail address.
     ///
     /// # Errors
     ///
-    /// [`AccountError::BadName`], [`AccountError::BadPassword`], [`AccountError::NameTaken`], or what else the enum says.
+    /// As [`Accounts::add_with_email`].
     pub async fn add(
         &self,
         name: &str,
@@ -135,12 +153,30 @@ impl Accounts {
         admin: bool,
         now: Timestamp,
     ) -> Result<Account, AccountError> {
+        self.add_with_email(name, password, admin, None, now).await
+    }
+
+    /// Adds an account.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::BadName`], [`AccountError::BadPassword`], [`AccountError::BadEmail`], [`AccountError::NameTaken`],
+    /// or what else the enum says.
+    pub async fn add_with_email(
+        &self,
+        name: &str,
+        password: &str,
+        admin: bool,
+        email: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Account, AccountError> {
         let name = Name::new(name)?;
+        let email = email.map(Email::new).transpose()?;
         if self.backend.find(name.folded()).await?.is_some() {
             return Err(AccountError::NameTaken);
         }
         let password = self.new_hash(password).await?;
-        let added = self.backend.add(NewAccount { name, password, admin, now, link: None }).await?;
+        let added = self.backend.add(NewAccount { name, password, admin, email, now, link: None }).await?;
         added.ok_or(AccountError::NameTaken).inspect(|account| self.told_added(account))
     }
 
@@ -212,12 +248,14 @@ impl Accounts {
     /// [`AccountError::NoSuchAccount`], [`AccountError::BadPassword`]; [`AccountError::SessionsLeft`]; or what else the
     /// enum says.
     pub async fn set_password(&self, name: &str, new: &str) -> Result<usize, AccountError> {
-        if self.find(name).await?.is_none() {
-            return Err(AccountError::NoSuchAccount);
-        }
+        let account = self.find(name).await?.ok_or(AccountError::NoSuchAccount)?;
         let change = Change::Password(self.new_hash(new).await?);
         let changed = Changed { kind: EventKind::PasswordSet, done: "the password is changed" };
-        self.ending(name, change, changed).await
+        let done = self.ending(name, change, changed).await;
+        if matches!(done, Ok(_) | Err(AccountError::SessionsLeft { .. })) {
+            self.outbox.notify(&account, Notice::PasswordChanged);
+        }
+        done
     }
 
     /// Removes the account and ends its sessions: their number (R19).

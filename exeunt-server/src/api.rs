@@ -3,6 +3,7 @@
 //! Must never redirect, and must never tell why a session is missing.
 
 mod password;
+mod reset;
 
 use axum::Json;
 use axum::extract::State;
@@ -10,6 +11,7 @@ use exeunt::{Error, Session};
 use serde::Serialize;
 
 pub(crate) use self::password::change_password;
+pub(crate) use self::reset::routes as reset_routes;
 use crate::site::AppState;
 
 /// Who is logged in.

@@ -2,6 +2,7 @@
 //!
 //! Must never guess at what it does not know: an unknown key or variable is an error that names it.
 
+mod mail;
 mod options;
 mod place;
 mod print;
@@ -17,6 +18,7 @@ use exeunt::Lifetime;
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
+pub use self::mail::{Mail, MailFrom, SmtpSecurity, SmtpUrl, SmtpUrlError};
 pub use self::options::{LogFormat, Options, SameSite};
 pub use self::place::{Address, Place, PlaceError};
 pub use self::print::print;
@@ -26,6 +28,9 @@ pub use self::sources::{DEFAULT_FILE, read};
 const SHORTEST: Duration = Duration::from_secs(1);
 /// RFC 6265bis, section 5.5.
 const LONGEST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
+const SHORTEST_RESET: Duration = Duration::from_secs(60);
+const LONGEST_RESET: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How the server is to run, each option decided. [`Options`] says what each means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +54,11 @@ pub struct Config {
     pub cookie_same_site: SameSite,
     /// In bytes; 0 for none.
     pub near_cache_bytes: usize,
+    /// One of `smtp`, `mail_dir` and `mail_log`.
+    pub mail: Mail,
+    /// `None`: `no-reply` at the host of the public URL.
+    pub mail_from: Option<MailFrom>,
+    pub reset_link_for: Duration,
     /// `None`: text on a terminal, JSON otherwise.
     pub log_format: Option<LogFormat>,
     pub log: String,
@@ -113,6 +123,12 @@ impl Config {
     ///
     /// [`ConfigError::Refused`].
     pub fn decide(options: Options) -> Result<Self, ConfigError> {
+        let ways = [options.smtp.is_some(), options.mail_dir.is_some(), options.mail_log == Some(true)];
+        if ways.into_iter().filter(|&set| set).count() > 1 {
+            return Err(refused(format_args!(
+                "messages go one way: set one of smtp, mail_dir and mail_log, and leave out the others"
+            )));
+        }
         let mut options = options.over(Options::defaults());
         options.accounts = options.accounts.or_else(|| options.store.clone());
         let filled = Self::filled(options);
@@ -138,6 +154,14 @@ impl Config {
             cookie_domain: options.cookie_domain,
             cookie_same_site: options.cookie_same_site?,
             near_cache_bytes: options.near_cache_mib?.saturating_mul(1024 * 1024),
+            mail: match (options.smtp, options.mail_dir, options.mail_log?) {
+                (Some(url), _, _) => Mail::Smtp(url),
+                (None, Some(folder), _) => Mail::Folder(folder),
+                (None, None, true) => Mail::Log,
+                (None, None, false) => Mail::Off,
+            },
+            mail_from: options.mail_from,
+            reset_link_for: options.reset_link_for?,
             log_format: options.log_format,
             log: options.log?,
         })
@@ -156,6 +180,9 @@ impl Config {
         }
         if self.idle_timeout > self.absolute_timeout {
             return Err(refused(format_args!("idle_timeout must not be longer than absolute_timeout")));
+        }
+        if !(SHORTEST_RESET..=LONGEST_RESET).contains(&self.reset_link_for) {
+            return Err(refused(format_args!("reset_link_for must be between 1m and 24h")));
         }
         if self.sessions_per_account == 0 {
             return Err(refused(format_args!("sessions_per_account must be at least 1")));
@@ -303,6 +330,7 @@ impl Config {
                 ),
             });
         }
+        notices.extend(mail::notice(&self.mail, self.public_url.as_ref()));
         notices
     }
 }

@@ -95,13 +95,16 @@ pub(crate) fn of_account(error: AccountError) -> Response {
     match error {
         AccountError::Session(error) => error.into_response(),
         AccountError::WrongPassword => problem(StatusCode::FORBIDDEN, "Wrong password"),
-        AccountError::BadPassword { .. } | AccountError::BadName { .. } => {
+        AccountError::BadPassword { .. } | AccountError::BadName { .. } | AccountError::BadEmail { .. } => {
             explained(StatusCode::UNPROCESSABLE_ENTITY, title(StatusCode::UNPROCESSABLE_ENTITY), &detail)
         }
         AccountError::Outdated | AccountError::NameTaken | AccountError::NotEmpty => {
             explained(StatusCode::CONFLICT, title(StatusCode::CONFLICT), &detail)
         }
         AccountError::NoSuchAccount => refused(StatusCode::NOT_FOUND),
+        AccountError::ResetInvalid => {
+            explained(StatusCode::NOT_FOUND, "This link does not work (any more)", "Ask for a new one.")
+        }
         AccountError::SetupInvalid => explained(StatusCode::FORBIDDEN, title(StatusCode::FORBIDDEN), &detail),
         AccountError::Busy => {
             let busy =
@@ -128,7 +131,7 @@ pub(crate) fn of_account(error: AccountError) -> Response {
 
 const RETRY_SOON: Duration = Duration::from_secs(1);
 
-fn later(mut response: Response, after: Duration) -> Response {
+pub(crate) fn later(mut response: Response, after: Duration) -> Response {
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs()));
     response
 }

@@ -15,6 +15,7 @@ pub mod copy;
 pub mod engines;
 mod error;
 mod html;
+pub mod mail;
 mod pages;
 mod proxy;
 pub mod serve;

@@ -15,10 +15,11 @@ use std::time::Duration;
 use anyhow::Context;
 use exeunt::http::SameSite;
 use exeunt::store::Causes;
-use exeunt::{CookieConfig, SessionLayer, Sessions};
+use exeunt::{CookieConfig, SessionLayer, Sessions, SystemClock};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::accounts::{Accounts, Hasher};
 use crate::admin::Admin;
@@ -26,6 +27,7 @@ use crate::app;
 use crate::config::{self, Config};
 use crate::control::{ControlError, ControlSocket};
 use crate::engines::Engines;
+use crate::mail::Outbox;
 use crate::site::{AppState, Site};
 use crate::telemetry;
 
@@ -67,7 +69,11 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     engines.check_accounts()?;
     let store = engines.store(config.near_cache_bytes).await?;
     let sessions = Sessions::over(store).lifetime(config.lifetime()).limit(config.sessions_per_account);
-    let accounts = engines.accounts(&sessions, Hasher::new()?).await?;
+    let outbox = Outbox::open(&config, Arc::new(SystemClock::new()))?;
+    let mut accounts = engines.accounts(&sessions, Hasher::new()?).await?.mailing(outbox.clone());
+    if let Some(url) = &config.public_url {
+        accounts = accounts.resetting(url.origin(), config.reset_link_for);
+    }
     // Before anybody can come in with a session that a change of an account was to end.
     accounts
         .work_off(&sessions)
@@ -91,12 +97,16 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         tracing::warn!(event = "stopped_at_once", "a second signal: what was under way is cut off");
         std::process::exit(EXIT_INTERRUPTED);
     });
+    let until = Instant::now() + DRAIN_WITHIN;
     stop.send_replace(true);
     serving.await?;
     if let Some(commands) = commands {
         // A command that is not answered by now hears that nothing is known.
         let _ = tokio::time::timeout(DRAIN_WITHIN, commands).await;
     }
+    // What was asked for is sent within the same time.
+    accounts.finish_resets(until).await;
+    outbox.drain(until).await;
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
     // It waits for the disk.
     tokio::task::spawn_blocking(move || engines.close()).await?;

@@ -43,6 +43,27 @@ impl Accounts {
         }
     }
 
+    /// Somebody asked for a reset link, which these accounts got; none, if there is nobody of that name or address, they
+    /// have no address, or had their links already.
+    pub(super) fn told_reset_requested<'a>(&self, accounts: impl Iterator<Item = &'a Account>) {
+        let mut nobody = true;
+        for account in accounts {
+            nobody = false;
+            self.told(EventKind::ResetRequested, account);
+        }
+        if nobody {
+            self.events.report(Event::new(EventKind::ResetRequested).because("nobody"));
+        }
+    }
+
+    pub(super) fn told_reset_throttled(&self) {
+        self.events.report(Event::new(EventKind::Throttled).because("reset"));
+    }
+
+    pub(super) fn told_email_changed(&self, account: &Account) {
+        self.events.report(of(EventKind::AccountChanged, account).because("email"));
+    }
+
     pub(super) fn told_setup_link(&self) {
         self.events.report(Event::new(EventKind::SetupLinkMade).by(By::Operator));
     }
@@ -91,4 +112,9 @@ pub(super) fn rehashed(account: i64, replaced: bool) {
 
 pub(super) fn not_rehashed(account: i64, error: &AccountError) {
     warn!(event = "password_not_rehashed", account, error = %Causes(error), "password not hashed anew");
+}
+
+/// Somebody waits for a link in vain, and may ask for another.
+pub(super) fn reset_not_sent(error: &AccountError) {
+    warn!(event = "reset_not_sent", error = %Causes(error), "a link to reset a password was not made");
 }

@@ -16,11 +16,12 @@ use crate::engines::EngineError;
 #[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
 #[expect(missing_docs, reason = "each is documented at the command line, in `cli`")]
 pub enum Command {
-    AccountAdd { name: String, password: NewPassword, admin: bool },
+    AccountAdd { name: String, password: NewPassword, admin: bool, email: Option<String> },
     AccountList,
     AccountDisable { name: String },
     AccountEnable { name: String },
     AccountPassword { name: String, password: NewPassword },
+    AccountEmail { name: String, email: Option<String> },
     AccountRemove { name: String },
     SetupLink,
     SessionList { account: Option<String>, after: Option<SessionId>, limit: usize },
@@ -39,6 +40,7 @@ impl Command {
             Self::AccountDisable { .. } => "account disable",
             Self::AccountEnable { .. } => "account enable",
             Self::AccountPassword { .. } => "account password",
+            Self::AccountEmail { .. } => "account email",
             Self::AccountRemove { .. } => "account remove",
             Self::SetupLink => "account setup-link",
             Self::SessionList { .. } => "session list",
@@ -271,10 +273,13 @@ impl From<AccountError> for Failure {
         let code = match &error {
             AccountError::NameTaken | AccountError::NotEmpty => Code::AlreadyExists,
             AccountError::NoSuchAccount => Code::NotFound,
-            AccountError::BadName { .. } | AccountError::BadPassword { .. } => Code::Usage,
+            AccountError::BadName { .. }
+            | AccountError::BadPassword { .. }
+            | AccountError::BadEmail { .. } => Code::Usage,
             AccountError::Busy | AccountError::Database(_) | AccountError::SessionsLeft { .. } => Code::Store,
             AccountError::Session(error) => code_of(error),
             AccountError::SetupInvalid
+            | AccountError::ResetInvalid
             | AccountError::Hash(_)
             | AccountError::WrongPassword
             | AccountError::Outdated => Code::Failed,

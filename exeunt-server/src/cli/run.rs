@@ -6,17 +6,24 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use exeunt::{By, Origin, Sessions};
+use exeunt::{By, Origin, Sessions, SystemClock};
+use tokio::time::Instant;
 
 use super::{AccountCommand, Cli, SessionCommand, Top, password, show, store};
 use crate::accounts::{AccountError, Hasher};
 use crate::admin::{Admin, Code, Command, Failure, Reply};
 use crate::config::{self, Config, ConfigError, Options, Place};
 use crate::engines::{AccountsLost, EngineError, Engines, Patience};
+use crate::mail::Outbox;
 use crate::{control, serve};
+
+/// How long a command waits for the mail server to take the notices of what it did.
+const NOTICES_WITHIN: Duration = Duration::from_secs(10);
 
 /// Runs the program with these arguments, the first of which is its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -105,9 +112,10 @@ fn one_thread() -> anyhow::Result<tokio::runtime::Runtime> {
 
 fn account(command: AccountCommand) -> Result<Command, Failure> {
     Ok(match command {
-        AccountCommand::Add { name, password, admin } => {
-            Command::AccountAdd { name, password: password::read(password.password_stdin)?, admin }
+        AccountCommand::Add { name, password, admin, email } => {
+            Command::AccountAdd { name, password: password::read(password.password_stdin)?, admin, email }
         }
+        AccountCommand::Email { name, address, none: _ } => Command::AccountEmail { name, email: address },
         AccountCommand::List => Command::AccountList,
         AccountCommand::Disable { name } => Command::AccountDisable { name },
         AccountCommand::Enable { name } => Command::AccountEnable { name },
@@ -153,10 +161,13 @@ async fn ask(config: &Config, command: Command) -> Result<Reply, Failure> {
 async fn do_it(config: &Config, engines: Engines, command: Command) -> Result<Reply, Failure> {
     let sessions = Sessions::over(engines.store(0).await?).lifetime(config.lifetime());
     let hasher = Hasher::new().map_err(|error| Failure::caused(Code::Failed, &error))?;
-    let accounts = engines.accounts(&sessions, hasher).await?;
+    let outbox = Outbox::open(config, Arc::new(SystemClock::new()));
+    let outbox = outbox.map_err(|error| Failure::caused(Code::Usage, &error))?;
+    let accounts = engines.accounts(&sessions, hasher).await?.mailing(outbox.clone());
     let admin = Admin::new(accounts, sessions, engines.clone(), config.public_url_at(config.listen));
     let reply = Origin::default().by(By::Operator).scope(admin.run(command)).await;
     engines.close();
+    outbox.drain(Instant::now() + NOTICES_WITHIN).await;
     reply
 }
 

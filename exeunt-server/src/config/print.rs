@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use clap::{Args as _, Command};
 
-use super::{Options, Place};
+use super::{Options, Place, SmtpUrl};
 
 const WIDTH: usize = 100;
 
@@ -24,6 +24,9 @@ pub fn print(set: &Options) -> String {
     // Both hold nothing but text, numbers and lists of text, which TOML can always say.
     let table = |options: &Options| toml::Table::try_from(options).unwrap_or_default();
     let secret = |key: &str| {
+        if key == "smtp" {
+            return set.smtp.as_ref().is_some_and(SmtpUrl::has_password);
+        }
         let place = match key {
             "store" => set.store.as_ref(),
             "accounts" => set.accounts.as_ref(),
@@ -58,6 +61,9 @@ fn example(key: &str) -> &'static str {
         "public_url" => r#""https://login.example.org""#,
         "cookie_domain" => r#""example.org""#,
         "cookie_name" => r#""session""#,
+        "smtp" => r#""smtps://user:password@mail.example.org""#,
+        "mail_dir" => r#""mail""#,
+        "mail_from" => r#""Example login <no-reply@example.org>""#,
         "log_format" => r#""json""#,
         _ => r#""""#,
     }
@@ -110,19 +116,30 @@ mod tests {
         let set = Options {
             store: Some("redis://:secret@h/0".parse().unwrap()),
             accounts: Some("postgres://u:secret@h/d?password=secret".parse().unwrap()),
+            smtp: Some("smtps://u:secret@h?ca=a.pem".parse().unwrap()),
             ..Options::default()
         };
         let printed = print(&set);
         assert!(!printed.contains("secret"), "{printed}");
-        assert_eq!(printed.matches(LEFT_OUT).count(), 2);
+        assert_eq!(printed.matches(LEFT_OUT).count(), 3);
         let read: Options = toml::from_str(&printed).unwrap();
         assert_eq!(read.store, Some("redis://h/0".parse().unwrap()));
         assert_eq!(read.accounts, Some("postgres://u@h/d".parse().unwrap()));
+        assert_eq!(read.smtp, Some("smtps://h?ca=a.pem".parse().unwrap()));
     }
 
     #[test]
     fn the_defaults_are_shown_as_they_are() {
-        let without_default = ["accounts", "public_url", "cookie_name", "cookie_domain", "log_format"];
+        let without_default = [
+            "accounts",
+            "public_url",
+            "cookie_name",
+            "cookie_domain",
+            "smtp",
+            "mail_dir",
+            "mail_from",
+            "log_format",
+        ];
         let shown = uncommented(&print(&Options::default()), &without_default);
         assert_eq!(toml::from_str::<Options>(&shown).unwrap(), Options::defaults());
         // Also the examples can be read.

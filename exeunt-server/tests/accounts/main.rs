@@ -9,3 +9,4 @@ mod everywhere;
 #[expect(dead_code, reason = "the library's tests stop at more points")]
 #[path = "../../../exeunt/tests/common/pausing.rs"]
 mod pausing;
+mod reset;
