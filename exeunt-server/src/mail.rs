@@ -221,3 +221,105 @@ impl fmt::Debug for Outbox {
         f.debug_struct("Outbox").field("on", &self.is_on()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use exeunt::{ManualClock, Timestamp};
+
+    use super::*;
+
+    /// Refuses for as long as it is told to, and notes when it was asked.
+    #[derive(Clone, Default)]
+    struct Desk {
+        asked: Arc<Mutex<Vec<Instant>>>,
+        refuses: bool,
+        again: bool,
+        open: Option<Arc<Semaphore>>,
+    }
+
+    #[async_trait]
+    impl Deliver for Desk {
+        async fn deliver(&self, _: &Letter) -> Result<(), Undelivered> {
+            if let Some(open) = &self.open {
+                let _ = open.acquire().await;
+            }
+            self.asked.lock().unwrap().push(Instant::now());
+            match self.refuses {
+                true => Err(Undelivered { again: self.again, reason: String::new() }),
+                false => Ok(()),
+            }
+        }
+    }
+
+    impl Desk {
+        fn outbox(&self) -> Outbox {
+            let clock = Arc::new(ManualClock::at(Timestamp::default()));
+            Outbox::over(Box::new(self.clone()), "exeunt <a@example.org>".parse().unwrap(), clock, WAITS)
+        }
+
+        fn asked(&self) -> usize {
+            self.asked.lock().unwrap().len()
+        }
+    }
+
+    fn message() -> Message {
+        texts::reset_link(1, "alice@example.org", "alice", "link", Duration::from_secs(60))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_taken_is_tried_six_times_within_the_life_of_a_link() {
+        let desk = Desk { refuses: true, again: true, ..Desk::default() };
+        let (outbox, began) = (desk.outbox(), Instant::now());
+        outbox.send(message());
+        tokio::time::sleep(Duration::from_secs(24 * 60 * 60)).await;
+        let tried: Vec<u64> =
+            desk.asked.lock().unwrap().iter().map(|at| at.duration_since(began).as_secs()).collect();
+        assert_eq!(tried, [0, 1, 6, 36, 156, 756]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_refused_for_good_is_tried_once() {
+        let desk = Desk { refuses: true, ..Desk::default() };
+        let outbox = desk.outbox();
+        outbox.send(message());
+        tokio::time::sleep(Duration::from_secs(24 * 60 * 60)).await;
+        assert_eq!(desk.asked(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_tries_once_more_at_once_and_takes_no_more() {
+        let desk = Desk { refuses: true, again: true, ..Desk::default() };
+        let (outbox, began) = (desk.outbox(), Instant::now());
+        outbox.send(message());
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(desk.asked(), 3);
+        outbox.drain(Instant::now() + Duration::from_secs(30)).await;
+        assert_eq!((desk.asked(), began.elapsed().as_secs()), (4, 10));
+        outbox.send(message());
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(desk.asked(), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_messages_wait_than_may() {
+        let desk = Desk { open: Some(Arc::new(Semaphore::new(0))), ..Desk::default() };
+        let outbox = desk.outbox();
+        for _ in 0..QUEUE + 10 {
+            outbox.send(message());
+        }
+        desk.open.as_ref().unwrap().add_permits(1);
+        outbox.drain(Instant::now() + Duration::from_secs(3_600)).await;
+        assert_eq!(desk.asked(), QUEUE as usize);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_delivery_that_hangs_is_given_up_and_does_not_hold_up_the_stop() {
+        let desk = Desk { open: Some(Arc::new(Semaphore::new(0))), ..Desk::default() };
+        let (outbox, began) = (desk.outbox(), Instant::now());
+        outbox.send(message());
+        outbox.drain(began + Duration::from_secs(20)).await;
+        assert_eq!((desk.asked(), began.elapsed().as_secs()), (0, 20));
+    }
+}

@@ -6,7 +6,10 @@ mod change_password;
 #[path = "../common/mod.rs"]
 mod common;
 mod everywhere;
+mod mail;
 #[expect(dead_code, reason = "the library's tests stop at more points")]
 #[path = "../../../exeunt/tests/common/pausing.rs"]
 mod pausing;
 mod reset;
+#[path = "../common/smtp.rs"]
+mod smtp;

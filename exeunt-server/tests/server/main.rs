@@ -12,5 +12,8 @@ mod moved;
 mod nodes;
 mod outages;
 mod pages;
+mod reset;
+#[path = "../common/smtp.rs"]
+mod smtp;
 mod support;
 mod transcript;
