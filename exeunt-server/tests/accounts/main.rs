@@ -1,5 +1,10 @@
 //! Accounts: who may log in, and what ends when they may not any more. Within this process, on real engines.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic, what it calls too")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic, what it calls too"
+)]
 
 mod apart;
 mod change_password;
@@ -11,5 +16,4 @@ mod mail;
 #[path = "../../../exeunt/tests/common/pausing.rs"]
 mod pausing;
 mod reset;
-#[path = "../common/smtp.rs"]
 mod smtp;

@@ -13,7 +13,5 @@ mod nodes;
 mod outages;
 mod pages;
 mod reset;
-#[path = "../common/smtp.rs"]
-mod smtp;
 mod support;
 mod transcript;

@@ -59,7 +59,7 @@ impl Smtp {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (tell, heard) = mpsc::channel();
-        let mut answers = answers.to_vec().into_iter();
+        let mut answers = Vec::from(answers).into_iter();
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(stream) = stream else { return };
