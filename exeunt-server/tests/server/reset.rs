@@ -219,3 +219,19 @@ fn messages_go_to_the_log_only_where_that_was_asked_for() {
     let (_, rest) = log.split_once(&format!("{PUBLIC_URL}/reset?secret=")).unwrap();
     assert!(rest.split('\\').next().unwrap().len() == 43, "{log}");
 }
+
+#[test]
+fn whoever_changes_their_own_password_is_told_of_it() {
+    // R59
+    for kept in [Kept::OneFile, Kept::TwoFiles] {
+        let place = with_alice(kept);
+        let server = serve(&place);
+        let token = server.login();
+        let body = serde_json::json!({ "current": PASSWORD, "new": NEW }).to_string();
+        let headers = [JSON, ("Cookie", token.as_str())];
+        assert_eq!(server.send("POST", "/api/auth/password", &headers, &body).status, 200);
+        let sent = messages(&place, server);
+        let [notice] = &sent[..] else { panic!("{sent:?}") };
+        assert!(notice.contains("Subject: Your password was changed\r\n"), "{notice}");
+    }
+}
