@@ -494,3 +494,20 @@ async fn a_source_that_asks_too_often_is_told_to_wait_whoever_it_asks_for() {
     assert_eq!(answers, [ResetAsked::TooMany { retry_after: HOUR }; 2]);
     assert_eq!(mail, []);
 }
+
+#[tokio::test]
+async fn the_database_has_the_same_work_with_every_name() {
+    // R57
+    let server = Server::with_alice(Kept::OneFile).await;
+    server.add("mute", None).await;
+    let commits = || {
+        let file = Connection::open(&server.places.store).unwrap();
+        file.query_row("SELECT number FROM exeunt_commits", [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let long = "x".repeat(20_000);
+    for typed in ["alice", ALICE, "nobody", "nobody@example.org", "mute", "", "a\nb", &long] {
+        let before = commits();
+        server.asked(typed).await;
+        assert_eq!(commits() - before, 1, "{typed:?}");
+    }
+}
