@@ -17,6 +17,9 @@ const HEAD: &str = "\
 ";
 
 const LEFT_OUT: &str = "# There is a password in it, which is left out here: put it in again.\n";
+/// A user alone would not load again.
+const LOGIN_LEFT_OUT: &str =
+    "# There are a user and a password in it, which are left out here: put them in again.\n";
 
 /// A TOML file with every option explained: those that are set as they are, the others commented out.
 #[must_use]
@@ -24,9 +27,6 @@ pub fn print(set: &Options) -> String {
     // Both hold nothing but text, numbers and lists of text, which TOML can always say.
     let table = |options: &Options| toml::Table::try_from(options).unwrap_or_default();
     let secret = |key: &str| {
-        if key == "smtp" {
-            return set.smtp.as_ref().is_some_and(SmtpUrl::has_password);
-        }
         let place = match key {
             "store" => set.store.as_ref(),
             "accounts" => set.accounts.as_ref(),
@@ -43,6 +43,9 @@ pub fn print(set: &Options) -> String {
         wrap(&mut file, &help);
         if secret(key) {
             file.push_str(LEFT_OUT);
+        }
+        if key == "smtp" && set.smtp.as_ref().is_some_and(SmtpUrl::has_password) {
+            file.push_str(LOGIN_LEFT_OUT);
         }
         let line = match (set_table.get(key), defaults.get(key)) {
             (Some(value), _) => format!("{key} = {value}"),
@@ -61,7 +64,7 @@ fn example(key: &str) -> &'static str {
         "public_url" => r#""https://login.example.org""#,
         "cookie_domain" => r#""example.org""#,
         "cookie_name" => r#""session""#,
-        "smtp" => r#""smtps://user:password@mail.example.org""#,
+        "smtp" => r#""smtps://mail.example.org""#,
         "mail_dir" => r#""mail""#,
         "mail_from" => r#""Example login <no-reply@example.org>""#,
         "log_format" => r#""json""#,
@@ -121,7 +124,7 @@ mod tests {
         };
         let printed = print(&set);
         assert!(!printed.contains("secret"), "{printed}");
-        assert_eq!(printed.matches(LEFT_OUT).count(), 3);
+        assert_eq!((printed.matches(LEFT_OUT).count(), printed.matches(LOGIN_LEFT_OUT).count()), (2, 1));
         let read: Options = toml::from_str(&printed).unwrap();
         assert_eq!(read.store, Some("redis://h/0".parse().unwrap()));
         assert_eq!(read.accounts, Some("postgres://u@h/d".parse().unwrap()));
