@@ -151,7 +151,7 @@ impl Accounts {
     /// Sends a link to whoever has that name or address, if anybody. Answers before it looks: neither the answer nor
     /// its time says whether there is such an account (R42, R57). `typed` is shown and logged nowhere: people type
     /// passwords where the name belongs. How often a source asks is counted by the address of the
-    /// [`Origin`](exeunt::Origin) of the request.
+    /// [`Origin`] of the request.
     ///
     /// A new link voids the old one. An account gets at most 3 an hour.
     pub fn ask_reset(&self, typed: &str, now: Timestamp) -> ResetAsked {
