@@ -4,6 +4,7 @@
 //! an account was disabled, removed or given another password before its sessions ended: in the same transaction, or,
 //! where they live in another store, by a note of that transaction that every node works off.
 
+mod audit;
 mod backend;
 mod change_password;
 pub mod copy;
@@ -30,6 +31,7 @@ use exeunt::store::sqlite::Database as SqliteDatabase;
 use exeunt::{EventKind, Events, Sessions, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
+pub use self::audit::{Audit, EventLine, EventQuery, Whose};
 use self::backend::{Backend, Change, NewAccount};
 pub use self::change_password::PasswordChanged;
 use self::email::Email;

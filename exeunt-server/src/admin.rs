@@ -9,9 +9,9 @@ mod wire;
 use exeunt::{Record, SessionId, Sessions, UserId};
 
 pub use self::wire::{
-    Check, Code, Command, EngineLine, Fact, Failure, NewPassword, Reply, SessionLine, SetupLink,
+    Check, Code, Command, EngineLine, Fact, Failure, NewPassword, Reply, SessionLine, SetupLink, WantedEvents,
 };
-use crate::accounts::{Account, AccountError, Accounts, SETUP_LINK_LASTS};
+use crate::accounts::{Account, AccountError, Accounts, EventQuery, SETUP_LINK_LASTS};
 use crate::config::PublicUrl;
 use crate::engines::Engines;
 
@@ -85,6 +85,14 @@ impl Admin {
                 Ok(Reply::Ended { sessions_ended: ended.len() })
             }
             Command::SessionEndAll { account: None } => self.end_all_sessions().await,
+            Command::Events(WantedEvents { account, since, after, before, limit }) => {
+                let whose = match account {
+                    Some(name) => Some(self.accounts.whose(&name).await?),
+                    None => None,
+                };
+                let query = EventQuery { whose, since, after, before, limit: limit.min(PAGE) };
+                Ok(Reply::Events { events: self.accounts.events(&query).await? })
+            }
             Command::Check => self.check().await,
         }
     }

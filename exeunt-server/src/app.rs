@@ -15,7 +15,7 @@ use exeunt::{AuthRouter, Event, EventKind, Events, RequireSession};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::site::{AppState, Site};
-use crate::{api, error, pages, telemetry};
+use crate::{api, cors, error, openapi, pages, telemetry};
 
 /// The most bytes of a request's body.
 const BODY: usize = 64 * 1024;
@@ -36,6 +36,7 @@ fn public(state: &AppState) -> Router {
         .failure_status(state.site.logout_failure_status)
         .after_logout("/login?out")
         .into_router();
+    let described = openapi::describe(&state.site.cookie_name);
     let pages = Router::new()
         .route("/login", get(pages::login_page).post(pages::login))
         .route("/logout", post(pages::logout))
@@ -46,6 +47,8 @@ fn public(state: &AppState) -> Router {
         .layer(DefaultBodyLimit::max(LOGIN_BODY))
         .route("/assets/style.css", get(pages::style))
         .route("/assets/icon.svg", get(pages::icon))
+        .route("/openapi.json", get(openapi::json).with_state(Arc::clone(&described)))
+        .route("/openapi", get(openapi::page).with_state(described))
         .route("/healthz", get(api::healthz))
         .route("/readyz", get(api::readyz).with_state(state.clone()))
 }
@@ -78,6 +81,7 @@ fn around(app: Router, state: &AppState) -> Router {
         .layer(from_fn(whole_body))
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn(error::for_people))
+        .layer(from_fn_with_state(Arc::clone(&state.site), cors::cross_origin))
         .layer(from_fn_with_state(Arc::clone(&state.site), headers))
         .layer(from_fn_with_state(Arc::clone(&state.site), telemetry::log_request))
 }
@@ -103,17 +107,19 @@ async fn public_origin(
     request: Request,
     next: Next,
 ) -> Response {
-    if request.method().is_safe() || !is_foreign(site.public_url.as_deref(), request.headers()) {
+    if request.method().is_safe() || !is_foreign(&site, request.headers()) {
         return next.run(request).await;
     }
     events.report(Event::new(EventKind::CrossSiteRefused).because("public_url"));
     error::refused(StatusCode::FORBIDDEN)
 }
 
-fn is_foreign(public_url: Option<&str>, headers: &HeaderMap) -> bool {
+fn is_foreign(site: &Site, headers: &HeaderMap) -> bool {
     let given = |name| headers.get(name).filter(|value| !value.is_empty());
-    match (public_url, given(SEC_FETCH_SITE), given(header::ORIGIN)) {
-        (Some(public_url), None, Some(origin)) => origin != public_url,
+    match (&site.public_url, given(SEC_FETCH_SITE), given(header::ORIGIN)) {
+        (Some(public_url), None, Some(origin)) => {
+            origin != public_url.as_str() && !site.allowed_origins.contains(origin)
+        }
         _ => false,
     }
 }
@@ -151,6 +157,9 @@ const HEADERS: [(HeaderName, HeaderValue); 7] = [
 ];
 
 #[cfg(test)]
+mod documented;
+
+#[cfg(test)]
 mod tests {
     use axum::body::Body;
     use axum::http::Method;
@@ -165,7 +174,7 @@ mod tests {
 
     /// Knows nothing, and says so.
     #[derive(Debug)]
-    struct Silent;
+    pub(super) struct Silent;
 
     fn silent<T>() -> Result<T, StoreError> {
         Err(StoreError::new("silent", "a cause that nobody outside may see"))

@@ -2,6 +2,7 @@
 //!
 //! Must never take a password as an argument, where other users of the machine could read it, nor print one.
 
+mod events;
 mod password;
 mod run;
 mod show;
@@ -27,7 +28,7 @@ Exit codes:
 
 While a server owns the file of accounts or sessions, commands go through its control socket (<file>.sock), and say that
 something is done only when the server has said so. Without a server, or where there is no file, they do it themselves,
-and no log tells of it.
+and no log tells of it, but the audit table does (`exeunt events`).
 If an account was changed and its sessions could not be ended yet (5), they end as soon as their store answers a server.";
 
 /// Login and logout as a ready-made server: on one SQLite file, or on Redis and PostgreSQL.
@@ -92,6 +93,19 @@ Examples:
         output: Output,
         #[command(subcommand)]
         command: StoreCommand,
+    },
+    /// Shows what happened to accounts and sessions, oldest first: who, why, by whom, from where.
+    #[command(after_help = "\
+They are kept where accounts are, for as long as keep_events_for says. With --json, each line is an object.
+
+Examples:
+  exeunt events --account alice --since 2h
+  exeunt events --follow --json | jq 'select(.event == \"login_refused\")'")]
+    Events {
+        #[command(flatten)]
+        output: Output,
+        #[command(flatten)]
+        command: events::EventsCommand,
     },
     /// Looks the store over: integrity, permissions, settings, versions, counts.
     #[command(after_help = "\
@@ -315,6 +329,7 @@ mod tests {
             "store backup b.db",
             "store accept-loss",
             "store copy a.db b.db --only sessions --final",
+            "events --follow",
             "check",
         ] {
             let flags = " --store s --accounts a --config c";

@@ -4,6 +4,7 @@
 
 mod mail;
 mod options;
+mod origins;
 mod place;
 mod print;
 mod public_url;
@@ -20,6 +21,7 @@ use tracing_subscriber::EnvFilter;
 
 pub use self::mail::{Mail, MailFrom, SmtpSecurity, SmtpUrl, SmtpUrlError};
 pub use self::options::{LogFormat, Options, SameSite};
+use self::origins::origin_notices;
 pub use self::place::{Address, Place, PlaceError};
 pub use self::print::print;
 pub use self::public_url::{PublicUrl, PublicUrlError};
@@ -31,6 +33,9 @@ const LONGEST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 const SHORTEST_RESET: Duration = Duration::from_secs(60);
 const LONGEST_RESET: Duration = Duration::from_secs(24 * 60 * 60);
+/// Less would be no audit.
+const SHORTEST_KEPT: Duration = Duration::from_secs(60 * 60);
+const LONGEST_KEPT: Duration = Duration::from_secs(3_650 * 24 * 60 * 60);
 
 /// How the server is to run, each option decided. [`Options`] says what each means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,11 +47,13 @@ pub struct Config {
     pub accounts: Place,
     pub max_connections: usize,
     pub public_url: Option<PublicUrl>,
+    pub allowed_origins: Vec<PublicUrl>,
     pub trusted_proxies: Vec<IpNet>,
     pub idle_timeout: Duration,
     pub absolute_timeout: Duration,
     pub remember_for: Duration,
     pub sessions_per_account: usize,
+    pub keep_events_for: Duration,
     pub logout_failure_status: u16,
     /// `None`: `__Host-session`, or `session` where the public URL is plain http. [`Config::cookie_name`] decides.
     pub cookie_name: Option<String>,
@@ -144,11 +151,13 @@ impl Config {
             accounts: options.accounts?,
             max_connections: options.max_connections?,
             public_url: options.public_url,
+            allowed_origins: options.allowed_origins?,
             trusted_proxies: options.trusted_proxies?,
             idle_timeout: options.idle_timeout?,
             absolute_timeout: options.absolute_timeout?,
             remember_for: options.remember_for?,
             sessions_per_account: options.sessions_per_account?,
+            keep_events_for: options.keep_events_for?,
             logout_failure_status: options.logout_failure_status?,
             cookie_name: options.cookie_name,
             cookie_domain: options.cookie_domain,
@@ -184,6 +193,9 @@ impl Config {
         if !(SHORTEST_RESET..=LONGEST_RESET).contains(&self.reset_link_for) {
             return Err(refused(format_args!("reset_link_for must be between 1m and 24h")));
         }
+        if !(SHORTEST_KEPT..=LONGEST_KEPT).contains(&self.keep_events_for) {
+            return Err(refused(format_args!("keep_events_for must be between 1h and 3650days")));
+        }
         if self.sessions_per_account == 0 {
             return Err(refused(format_args!("sessions_per_account must be at least 1")));
         }
@@ -211,6 +223,7 @@ impl Config {
                 self.log
             )));
         }
+        self.check_origins()?;
         self.check_cookie()
     }
 
@@ -319,6 +332,7 @@ impl Config {
                 ),
             }),
         }
+        notices.extend(origin_notices(self));
         if let (None, Some(file)) = (self.store.file(), self.accounts.file()) {
             notices.push(Notice {
                 is_warning: false,

@@ -1,7 +1,8 @@
 //! Login and logout as a ready-made server: on one SQLite file, or on Redis and PostgreSQL.
 //!
-//! This is the inside of the program `exeunt`, split off so that its parts can be tested; it promises no stable
-//! interface. It must never hold a rule about sessions: those are the library's.
+//! This is the inside of the program `exeunt`. [`accounts`] is for applications of your own, too: `Accounts` implements
+//! [`Users`](exeunt::Users), and `examples/own_application.rs` shows it whole. The rest is split off so that its parts can be
+//! tested, and promises no stable interface. It must never hold a rule about sessions: those are the library's.
 
 pub mod accounts;
 pub mod admin;
@@ -12,10 +13,12 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod copy;
+mod cors;
 pub mod engines;
 mod error;
 mod html;
 pub mod mail;
+mod openapi;
 mod pages;
 mod proxy;
 pub mod serve;

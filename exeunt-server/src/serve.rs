@@ -74,6 +74,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     if let Some(url) = &config.public_url {
         accounts = accounts.resetting(url.origin(), config.reset_link_for);
     }
+    let audit = accounts.audit().keep_for(&accounts, config.keep_events_for);
     // Before anybody can come in with a session that a change of an account was to end.
     accounts
         .work_off(&sessions)
@@ -108,6 +109,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     accounts.finish_resets(until).await;
     outbox.drain(until).await;
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    audit.stop().await;
     // It waits for the disk.
     tokio::task::spawn_blocking(move || engines.close()).await?;
     tracing::info!(event = "stopped", "the store is closed");
@@ -140,7 +142,10 @@ fn state(
 ) -> anyhow::Result<AppState> {
     let site = Arc::new(Site::new(config, sessions.now())?);
     let url = config.public_url_at(bound);
-    let layer = SessionLayer::new(sessions).cookie(cookie(config))?.trust_origin(url.origin())?;
+    let mut layer = SessionLayer::new(sessions).cookie(cookie(config))?.trust_origin(url.origin())?;
+    for allowed in &config.allowed_origins {
+        layer = layer.trust_origin(allowed.origin())?;
+    }
     Ok(AppState { layer, accounts, site })
 }
 
@@ -149,6 +154,7 @@ fn cookie(config: &Config) -> CookieConfig {
     let cookie = cookie.same_site(match config.cookie_same_site {
         config::SameSite::Lax => SameSite::Lax,
         config::SameSite::Strict => SameSite::Strict,
+        config::SameSite::None => SameSite::None,
     });
     match &config.cookie_domain {
         Some(domain) => cookie.domain(domain),

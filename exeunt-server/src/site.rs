@@ -32,6 +32,10 @@ pub struct AppState {
 pub struct Site {
     /// Where people reach it, if that was configured.
     pub(crate) public_url: Option<String>,
+    /// The origins whose pages may call the API, as browsers write them.
+    pub(crate) allowed_origins: Vec<HeaderValue>,
+    /// The name of the session cookie.
+    pub(crate) cookie_name: String,
     /// Whether the session cookie goes over https alone.
     pub(crate) secure_cookie: bool,
     /// R46: `Strict-Transport-Security`, with an https public URL.
@@ -56,6 +60,13 @@ impl Site {
         let https = config.public_url.as_ref().is_some_and(PublicUrl::is_https);
         Ok(Self {
             public_url: config.public_url.as_ref().map(ToString::to_string),
+            // What a `PublicUrl` is made of can stand in a header.
+            allowed_origins: config
+                .allowed_origins
+                .iter()
+                .filter_map(|url| HeaderValue::from_str(url.origin()).ok())
+                .collect(),
+            cookie_name: config.cookie_name().to_owned(),
             secure_cookie: config.cookie_is_secure(),
             transport_security: https.then_some(TWO_YEARS),
             logout_failure_status: StatusCode::from_u16(config.logout_failure_status)?,

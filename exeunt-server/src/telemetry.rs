@@ -2,6 +2,8 @@
 //!
 //! Must never hold a token, a password, a set-up secret or a query string (R39).
 
+mod plain;
+
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,6 +19,7 @@ use exeunt::{Client, Origin, Session};
 use tracing::{Instrument, Span, field};
 use tracing_subscriber::EnvFilter;
 
+use self::plain::Plain;
 use crate::config::LogFormat;
 use crate::html::Who;
 use crate::proxy::{Peer, REQUEST_ID};
@@ -31,13 +34,16 @@ use crate::site::Site;
 /// If the filter cannot be understood, or the process logs already.
 pub fn init(format: Option<LogFormat>, filter: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("the log filter {filter:?}"))?;
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    let terminal = std::io::stderr().is_terminal();
+    let format = format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
+    let colours = terminal && format == LogFormat::Text;
+    let writer = move || Plain::new(std::io::stderr(), colours);
+    let log = tracing_subscriber::fmt().with_writer(writer).with_env_filter(filter);
     // It would say on standard error that standard error cannot be written to, which panics: with the disk of the log
     // full, no request would be answered.
     let log = log.log_internal_errors(false);
-    let terminal = std::io::stderr().is_terminal();
-    let started = match format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json }) {
-        LogFormat::Text => log.with_ansi(terminal).try_init(),
+    let started = match format {
+        LogFormat::Text => log.with_ansi(colours).try_init(),
         LogFormat::Json => log.json().flatten_event(true).with_span_list(false).try_init(),
     };
     started.map_err(|error| anyhow::anyhow!(error))

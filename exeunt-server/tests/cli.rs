@@ -418,7 +418,7 @@ fn check_tells_the_state_of_the_store_and_fails_if_something_is_wrong() {
     assert_eq!(check["engines"][0]["keeps"], json!("sessions and accounts"));
     assert_eq!(
         check["engines"][0]["facts"][1],
-        json!({ "name": "schema", "value": "accounts 3, sessions 2" })
+        json!({ "name": "schema", "value": "accounts 4, sessions 2" })
     );
     assert!(place.run("check").out.ends_with("all is well\n"));
 

@@ -359,7 +359,7 @@ async fn a_file_of_the_version_before_addresses_is_copied() {
         old.execute_batch(
             "DROP TRIGGER reset_link_of_removed_account; DROP TABLE reset_links; DROP INDEX accounts_by_email;
              ALTER TABLE accounts DROP COLUMN email; ALTER TABLE accounts DROP COLUMN email_folded;
-             UPDATE migration SET version = 2 WHERE component = 'accounts'",
+             UPDATE migration SET version = 3 WHERE component = 'accounts'",
         )
         .unwrap();
         drop(old);

@@ -98,8 +98,9 @@ async fn a_login_is_told_once_whether_it_went_well_or_not() {
         ("bob", Some("2"), "disabled"),
         ("late", Some("1"), "no_longer_current"),
     ] {
-        let options = LoginOptions::default();
-        assert!(stage.sessions.login(&People, given, options).await.unwrap().is_none());
+        // Whoever's request it is in.
+        let refused = stage.sessions.login(&People, given, LoginOptions::default());
+        assert!(Origin::default().by(By::Owner).scope(refused).await.unwrap().is_none());
         let event = stage.one().await;
         assert_eq!(what(&event), (EventKind::LoginRefused, user, Some(reason)));
         assert_eq!(event.by, None, "who it was is not known");

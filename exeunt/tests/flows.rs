@@ -918,14 +918,27 @@ async fn people_see_their_own_sessions() {
     assert_eq!(listed.len(), 2);
     let (this, other) = (&listed[0], &listed[1]);
     assert_eq!((&this["current"], &other["current"]), (&true.into(), &false.into()));
-    assert_eq!((&this["client"], &other["client"]), (&"".into(), &"Phone/1".into()));
+    assert_eq!((&this["client"], &other["client"]), (&"Unknown client".into(), &"Phone".into()));
+    assert_eq!((&this["user_agent"], &other["user_agent"]), (&"".into(), &"Phone/1".into()));
+    assert_eq!(this["address"], serde_json::Value::Null);
     assert_eq!(other["created_at"], "2026-01-01T00:00:00Z");
     assert_eq!(this["seen_at"], "2026-01-01T00:01:00Z");
     assert_eq!(this["expires_at"], "2026-01-01T00:31:00Z");
     assert_eq!(this["remembered"], false);
     let mut keys: Vec<_> = this.as_object().unwrap().keys().map(String::as_str).collect();
     keys.sort_unstable();
-    assert_eq!(keys, ["client", "created_at", "current", "expires_at", "id", "remembered", "seen_at"]);
+    let expected = [
+        "address",
+        "client",
+        "created_at",
+        "current",
+        "expires_at",
+        "id",
+        "remembered",
+        "seen_at",
+        "user_agent",
+    ];
+    assert_eq!(keys, expected);
 }
 
 #[tokio::test]
@@ -1225,4 +1238,47 @@ async fn a_new_token_that_is_not_sent_goes_to_nobody() {
         let body = if listed == 1 { "Logout successful" } else { "" };
         assert_eq!(old.clone().logout().await.body, body);
     }
+}
+
+#[tokio::test]
+async fn a_session_shows_where_it_logged_in_from_if_the_application_knows() {
+    // R17
+    let app = App::new();
+    let mut alice = app
+        .client()
+        .with("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:156.0) Gecko/20100101 Firefox/156.0");
+    alice.router = alice.router.layer(Extension(exeunt::http::ClientAddress([192, 0, 2, 7].into())));
+    alice.login(ALICE).await;
+    let listed = alice.sessions().await;
+    assert_eq!(
+        (&listed[0]["client"], &listed[0]["address"]),
+        (&"Firefox on Linux".into(), &"192.0.2.7".into())
+    );
+}
+
+#[tokio::test]
+async fn a_remembered_session_is_listed_as_such_and_ends_on_its_day_however_it_is_used() {
+    // R14, R55: 400 days are the most (RFC 6265bis, section 5.5), whatever the application asks for.
+    let day = 24 * 60 * MINUTE;
+    let (clock, store) = (Arc::new(ManualClock::default()), MemoryStore::new());
+    let sessions = Sessions::new(store).clock(Arc::<ManualClock>::clone(&clock));
+    let sessions = sessions.lifetime(Lifetime::default().remember_for(1000 * day));
+    let auth = AuthRouter::new(Accounts::default()).into_router();
+    let router = Router::new().nest("/api/auth", auth).layer(SessionLayer::new(sessions));
+    let mut alice = Client { router, cookie: None, headers: HeaderMap::new() };
+    let login = alice
+        .login(r#"{"username":"alice","password":"correct horse battery staple","remember":true}"#)
+        .await;
+    assert!(login.set_cookie().unwrap().contains("; Max-Age=34560000"), "{login:?}");
+    assert_eq!(alice.sessions().await[0]["remembered"], true);
+    for _ in 0..399 {
+        clock.advance(day);
+        assert_eq!(alice.get("/api/auth/sessions").await.status, 200);
+    }
+    // A new token is for what is left.
+    let again = alice.post_json(AGAIN, ALICE).await;
+    assert!(again.set_cookie().unwrap().contains("; Max-Age=86400"), "{again:?}");
+    assert_eq!(alice.sessions().await[0]["remembered"], true);
+    clock.advance(day);
+    assert_eq!(alice.get("/api/auth/sessions").await.status, 401);
 }

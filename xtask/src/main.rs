@@ -8,6 +8,7 @@ mod dependencies;
 mod deploy;
 mod fuzz;
 mod licence;
+mod logs;
 mod mutants;
 mod races;
 mod services;

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::logs;
 use crate::steps::{cargo, run as run_command};
 
 /// A command that something calls, and the Debian package that has it.
@@ -43,10 +44,14 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     Need { command: "nginx", package: "nginx-light", why: "it checks deploy/nginx.conf" },
 ];
 
-/// Installs what the tests need, then runs them, doctests included.
+/// Installs what the tests need, then runs them, doctests included, and looks through what their servers logged.
 pub(crate) fn run(root: &Path) -> Result<()> {
     provide(FOR_TESTS)?;
-    run_command(cargo(root).args(["test", "--workspace", "--all-features", "--locked"]))
+    let kept = logs::empty_folder(root)?;
+    let mut tests = cargo(root);
+    tests.args(["test", "--workspace", "--all-features", "--locked"]).env(logs::VARIABLE, &kept);
+    run_command(&mut tests)?;
+    logs::check(&kept)
 }
 
 /// Sees to it that every command is there.

@@ -8,6 +8,7 @@ use std::fmt;
 use exeunt::store::async_trait;
 use exeunt::{SessionId, Timestamp, UserId};
 
+use super::audit::EventTable;
 use super::change_password::ChangePassword;
 use super::email::Email;
 use super::name::Name;
@@ -59,7 +60,9 @@ pub(super) const ENDINGS: i64 = 1_000;
 
 /// The database that keeps accounts. `folded`: a name, as [`Name::folded`] writes it.
 #[async_trait]
-pub(super) trait Backend: ChangePassword + ResetBackend + fmt::Debug + Send + Sync + 'static {
+pub(super) trait Backend:
+    ChangePassword + EventTable + ResetBackend + fmt::Debug + Send + Sync + 'static
+{
     /// `None`: the name is taken, or the link does not make accounts (any more).
     async fn add(&self, new: NewAccount) -> Result<Option<Account>, AccountError>;
 

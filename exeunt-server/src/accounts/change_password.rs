@@ -5,7 +5,7 @@
 
 use exeunt::http::Renewed;
 use exeunt::store::async_trait;
-use exeunt::{EventKind, Origin, Session, SessionId, Timestamp, Users as _};
+use exeunt::{By, EventKind, Origin, Session, SessionId, Timestamp, Users as _};
 use tracing::Instrument as _;
 
 use super::events::{self, Changed};
@@ -77,7 +77,8 @@ impl Accounts {
     ) -> Result<PasswordChanged, AccountError> {
         let accounts = self.clone();
         let change = async move { accounts.change_password_to_the_end(session, current, &new).await };
-        let changed = tokio::spawn(Origin::current().scope(change.in_current_span())).await;
+        let origin = Origin::current().by(By::Owner);
+        let changed = tokio::spawn(origin.scope(change.in_current_span())).await;
         changed.map_err(|error| AccountError::Database(error.into()))?
     }
 
@@ -89,11 +90,14 @@ impl Accounts {
     ) -> Result<PasswordChanged, AccountError> {
         let found = self.find_user(session.user()).await?;
         // Of an account that is gone no password is right.
-        let Account { id, name, .. } = found.ok_or(AccountError::WrongPassword)?;
-        let given = Credentials { username: name, password: current };
+        let account = found.ok_or(AccountError::WrongPassword)?;
+        let given = Credentials { username: account.name.clone(), password: current };
         let verified = self.verify(given).await.map_err(exeunt::Error::from)?;
-        let verified = verified.filter(|verified| verified.user() == session.user());
-        let stamp = verified.ok_or(AccountError::WrongPassword)?.stamp();
+        let Some(verified) = verified.filter(|verified| verified.user() == session.user()) else {
+            self.told_wrong_password(&account, session.id());
+            return Err(AccountError::WrongPassword);
+        };
+        let (id, stamp) = (account.id, verified.stamp());
         let password = self.new_hash(new).await?;
         // Before the change: if all ends here, no old token is left under the new password.
         let renewed = session.renew().await?;

@@ -29,6 +29,12 @@ impl Accounts {
         self.events.report(of(kind, account));
     }
 
+    /// Whoever wanted another password did not know the one there is.
+    pub(super) fn told_wrong_password(&self, account: &Account, session: SessionId) {
+        let event = of(EventKind::LoginRefused, account).session(session);
+        self.events.report(event.because("current_password"));
+    }
+
     pub(super) fn told_added(&self, account: &Account) {
         let event = of(EventKind::AccountAdded, account);
         self.events.report(if account.admin { event.because("administrator") } else { event });

@@ -6,6 +6,7 @@
 mod reset;
 
 mod change_password;
+mod events;
 
 use exeunt::store::async_trait;
 use exeunt::store::postgres::{ConnectError, Database, DatabaseError, Row, ToSql, Type};
@@ -18,6 +19,7 @@ use super::{Account, AccountError};
 /// The migrations of the component [`COMPONENT`], in order. A step that was released is never edited.
 pub const POSTGRES_STEPS: &[&str] = &[
     include_str!("../../migrations/postgres/1_accounts.sql"),
+    include_str!("../../migrations/postgres/4_events.sql"),
     include_str!("../../migrations/postgres/5_mail.sql"),
 ];
 

@@ -18,7 +18,7 @@ use super::events::{self, Changed};
 use super::name::Name;
 use super::secret::LinkSecret;
 use super::sources::Sources;
-use super::{Account, AccountError, Accounts, RETRY_WHEN_BUSY};
+use super::{Account, AccountError, Accounts};
 use crate::mail::texts;
 
 /// One address may belong to so many accounts that each gets a link; more than that is no person's.
@@ -120,11 +120,13 @@ pub enum ResetAsked {
     Accepted,
     /// Resetting is off on this server: it has no public URL, or nothing to send messages by.
     Off,
-    /// That source asked too often; or too many wait already, whoever they are.
+    /// That source asked too often.
     TooMany {
         /// When to try again.
         retry_after: Duration,
     },
+    /// Too many wait already, whoever they are. Try again after [`RETRY_WHEN_BUSY`](super::RETRY_WHEN_BUSY).
+    Busy,
 }
 
 impl Accounts {
@@ -164,7 +166,7 @@ impl Accounts {
             return ResetAsked::TooMany { retry_after };
         }
         let Ok(place) = Arc::clone(&resets.waiting).try_acquire_owned() else {
-            return ResetAsked::TooMany { retry_after: RETRY_WHEN_BUSY };
+            return ResetAsked::Busy;
         };
         let name = Name::new(typed).map(|name| name.folded().to_owned()).unwrap_or_default();
         let email = Email::new(typed).map(|email| email.folded().to_owned()).unwrap_or_default();

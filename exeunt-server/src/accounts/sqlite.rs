@@ -5,6 +5,7 @@
 mod reset;
 
 mod change_password;
+mod events;
 
 use exeunt::store::async_trait;
 use exeunt::store::sqlite::rusqlite::{self, Connection, OptionalExtension as _, Row, params};
@@ -19,6 +20,7 @@ use super::{Account, AccountError};
 pub(super) const STEPS: &[&str] = &[
     include_str!("../../migrations/1_accounts.sql"),
     include_str!("../../migrations/2_endings.sql"),
+    include_str!("../../migrations/4_events.sql"),
     include_str!("../../migrations/5_mail.sql"),
 ];
 

@@ -3,12 +3,14 @@
 //! Must never carry a token, a verifier or a hash; a password goes in only, and does not show.
 
 use std::fmt;
+use std::net::IpAddr;
 
+use exeunt::session::Agent;
 use exeunt::store::Causes;
 use exeunt::{Record, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::accounts::{Account, AccountError, rfc3339};
+use crate::accounts::{Account, AccountError, EventLine, rfc3339};
 use crate::engines::EngineError;
 
 /// What an operator asks for.
@@ -27,7 +29,23 @@ pub enum Command {
     SessionList { account: Option<String>, after: Option<SessionId>, limit: usize },
     SessionEnd { session: SessionId },
     SessionEndAll { account: Option<String> },
+    Events(WantedEvents),
     Check,
+}
+
+/// Which events an operator wants to see.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct WantedEvents {
+    /// Those of one account alone, by its name.
+    pub account: Option<String>,
+    /// Those from then on.
+    pub since: Option<Timestamp>,
+    /// The first ones after this id, oldest first. Without it the last ones, newest first.
+    pub after: Option<i64>,
+    /// Those before this id.
+    pub before: Option<i64>,
+    /// At most so many.
+    pub limit: usize,
 }
 
 impl Command {
@@ -46,6 +64,7 @@ impl Command {
             Self::SessionList { .. } => "session list",
             Self::SessionEnd { .. } => "session end",
             Self::SessionEndAll { .. } => "session end-all",
+            Self::Events(_) => "events",
             Self::Check => "check",
         }
     }
@@ -110,6 +129,11 @@ pub enum Reply {
         /// How many.
         sessions_ended: usize,
     },
+    /// What happened.
+    Events {
+        /// Newest first; oldest first where it goes on after one.
+        events: Vec<EventLine>,
+    },
     /// The state of the store.
     Check {
         /// What was found.
@@ -151,8 +175,12 @@ pub struct SessionLine {
     /// When it ends if it is not seen again.
     #[serde(with = "rfc3339")]
     pub expires_at: Timestamp,
-    /// What logged in, as it named itself.
+    /// What logged in, as a person would put it.
     pub client: String,
+    /// As it named itself.
+    pub user_agent: String,
+    /// Where it logged in from.
+    pub address: Option<IpAddr>,
     /// Whether its owner asked to be remembered.
     pub remembered: bool,
 }
@@ -166,7 +194,9 @@ impl SessionLine {
             created_at: record.created_at(),
             seen_at: record.seen_at(),
             expires_at: record.expires_at(),
-            client: record.client().to_owned(),
+            client: Agent::of(record.client()).to_string(),
+            user_agent: record.client().to_owned(),
+            address: record.address(),
             remembered: record.remembered(),
         }
     }

@@ -11,23 +11,38 @@ use crate::error;
 use crate::site::AppState;
 
 /// What a change of password needs. No Debug: it has two passwords.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangePassword {
     /// The password until now.
+    #[schema(format = Password)]
     current: String,
     /// The password from now on.
+    #[schema(format = Password)]
     new: String,
 }
 
-/// What a change of password did.
-#[derive(Debug, Serialize)]
+/// What ended.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Ended {
-    /// How many other sessions ended.
-    ended: usize,
+    /// How many sessions.
+    pub(super) ended: usize,
 }
 
-/// `POST /api/auth/password`: the other sessions end, this one gets a new token.
+/// Change one's own password
+///
+/// All other sessions of the account end, and this one gets a new token; the one before is dead at once.
+#[utoipa::path(
+    post, path = "/api/auth/password", tag = "account", request_body = ChangePassword, security(("session" = [])),
+    responses(
+        (status = 200, description = "The password is changed, and so many other sessions ended", body = Ended,
+            headers(("Set-Cookie" = String, description = "The session's new token"))),
+        (status = 403, description = "Not the current password: all is as it was. Or sent from another site"),
+        (status = 409, description = "Somebody else changed the account meanwhile: nothing was done, and this session is over"),
+        (status = 422, description = "A member is missing or unknown, or the new password is refused, which `detail` explains"),
+        (status = 503, description = "Nothing is known, or, as `detail` says then, the password *is* changed and the sessions are yet to end"),
+    )
+)]
 pub(crate) async fn change_password(
     State(state): State<AppState>,
     session: Session,

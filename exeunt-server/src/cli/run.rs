@@ -14,7 +14,7 @@ use clap::Parser as _;
 use exeunt::{By, Origin, Sessions, SystemClock};
 use tokio::time::Instant;
 
-use super::{AccountCommand, Cli, SessionCommand, Top, password, show, store};
+use super::{AccountCommand, Cli, SessionCommand, Top, events, password, show, store};
 use crate::accounts::{AccountError, Hasher};
 use crate::admin::{Admin, Code, Command, Failure, Reply};
 use crate::config::{self, Config, ConfigError, Options, Place};
@@ -47,6 +47,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Top::Account { output, .. }
         | Top::Session { output, .. }
         | Top::Store { output, .. }
+        | Top::Events { output, .. }
         | Top::Check { output } => output.json,
         Top::Serve(_) | Top::Config => false,
     };
@@ -92,6 +93,10 @@ fn run(cli: Cli, json: bool) -> anyhow::Result<u8> {
             let done = one_thread()?.block_on(store::run(command, config, json))?;
             return print(&if json { format!("{}\n", done.json) } else { done.text }).map(|()| 0);
         }
+        Top::Events { command, .. } => {
+            let config = Config::load(file, flags)?;
+            return one_thread()?.block_on(events::run(&config, command, json)).map(|()| 0);
+        }
         Top::Account { command, .. } => account(command)?,
         Top::Session { command, .. } => session(command),
         Top::Check { .. } => Command::Check,
@@ -136,7 +141,7 @@ fn session(command: SessionCommand) -> Command {
 }
 
 /// Has the server do it that owns the files, or does it itself where no server owns one.
-async fn ask(config: &Config, command: Command) -> Result<Reply, Failure> {
+pub(super) async fn ask(config: &Config, command: Command) -> Result<Reply, Failure> {
     let creates = matches!(command, Command::AccountAdd { .. } | Command::SetupLink);
     let files = [config.accounts.file(), config.store.file()];
     if let Some(missing) = files.into_iter().flatten().find(|file| !creates && !file.exists()) {
@@ -164,8 +169,10 @@ async fn do_it(config: &Config, engines: Engines, command: Command) -> Result<Re
     let outbox = Outbox::open(config, Arc::new(SystemClock::new()));
     let outbox = outbox.map_err(|error| Failure::caused(Code::Usage, &error))?;
     let accounts = engines.accounts(&sessions, hasher).await?.mailing(outbox.clone());
+    let audit = accounts.audit();
     let admin = Admin::new(accounts, sessions, engines.clone(), config.public_url_at(config.listen));
     let reply = Origin::default().by(By::Operator).scope(admin.run(command)).await;
+    audit.stop().await;
     engines.close();
     outbox.drain(Instant::now() + NOTICES_WITHIN).await;
     reply

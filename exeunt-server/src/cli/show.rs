@@ -24,6 +24,7 @@ pub(super) fn text(reply: &Reply) -> String {
             text
         }
         Reply::Ended { sessions_ended } => format!("done: {}\n", ended(*sessions_ended)),
+        Reply::Events { events } => events.iter().map(|event| format!("{event}\n")).collect(),
         Reply::Check { check } => checked(check),
     }
 }
@@ -55,12 +56,13 @@ fn list_accounts(accounts: &[Account]) -> String {
 }
 
 fn list_sessions(sessions: &[SessionLine]) -> String {
-    let head = ["ID", "ACCOUNT", "LOGIN", "LAST SEEN", "ENDS", "CLIENT"].map(str::to_owned);
+    let head = ["ID", "ACCOUNT", "LOGIN", "LAST SEEN", "ENDS", "ADDRESS", "CLIENT"].map(str::to_owned);
     let row = |session: &SessionLine| {
         let account = session.account.clone().unwrap_or_else(|| format!("({}, removed)", session.user));
         let [login, seen, ends] =
             [session.created_at, session.seen_at, session.expires_at].map(|at| at.to_string());
-        [session.id.to_string(), account, login, seen, ends, session.client.clone()]
+        let address = session.address.map_or_else(|| "-".to_owned(), |address| address.to_string());
+        [session.id.to_string(), account, login, seen, ends, address, session.client.clone()]
     };
     table(std::iter::once(head).chain(sessions.iter().map(row)).collect())
 }

@@ -43,6 +43,12 @@ pub struct Options {
     #[arg(long, value_name = "URL")]
     pub public_url: Option<PublicUrl>,
 
+    /// The origins whose pages may call the API in the session of whoever looks at them, written like the public URL:
+    /// exactly these. If it is not set: none. A page of another site, and not just of another host of the same domain,
+    /// needs cookie_same_site = none besides.
+    #[arg(long, value_name = "ORIGINS", value_delimiter = ',')]
+    pub allowed_origins: Option<Vec<PublicUrl>>,
+
     /// The proxies whose Forwarded and X-Forwarded-For headers are believed: addresses, or networks such as
     /// 10.0.0.0/8. From anybody else, these headers are ignored.
     #[arg(long, value_name = "NETWORKS", value_delimiter = ',', value_parser = network)]
@@ -69,6 +75,12 @@ pub struct Options {
     #[arg(long, value_name = "NUMBER")]
     pub sessions_per_account: Option<usize>,
 
+    /// Events in the audit table are forgotten this long after they happened, such as 90days. They hold addresses and
+    /// clients, so not longer than you look back.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[serde(default, with = "duration")]
+    pub keep_events_for: Option<Duration>,
+
     /// The status that logout answers with if the store could not end the session: 400 to 599.
     #[arg(long, value_name = "STATUS")]
     pub logout_failure_status: Option<u16>,
@@ -83,8 +95,9 @@ pub struct Options {
     #[arg(long, value_name = "DOMAIN")]
     pub cookie_domain: Option<String>,
 
-    /// Whether links from other sites arrive logged in: lax (they do) or strict (they do not).
-    #[arg(long, value_name = "lax|strict")]
+    /// Whether links from other sites arrive logged in: lax (they do), strict (they do not), or none (so does every other
+    /// request from another site; over https alone, and only of use with allowed_origins).
+    #[arg(long, value_name = "lax|strict|none")]
     pub cookie_same_site: Option<SameSite>,
 
     /// The memory for live sessions, in MiB, so that most requests do not ask the file. 0 for none. Sessions that live
@@ -127,6 +140,10 @@ pub struct Options {
     pub log: Option<String>,
 }
 
+/// Attacks are often found weeks later: PCI DSS 4.0 (10.5.1) wants three months at hand. Addresses and clients are personal
+/// data, which is a reason for not more.
+const KEEP_EVENTS_FOR: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
 /// Whether the cookie comes along when another site links here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -135,6 +152,8 @@ pub enum SameSite {
     Lax,
     /// It does not.
     Strict,
+    /// It does, and with every other request from there, too.
+    None,
 }
 
 /// How the log is written.
@@ -158,11 +177,13 @@ impl Options {
             accounts: None,
             max_connections: Some(1_024),
             public_url: None,
+            allowed_origins: Some(Vec::new()),
             trusted_proxies: Some(Vec::new()),
             idle_timeout: Some(lifetime.idle()),
             absolute_timeout: Some(lifetime.absolute()),
             remember_for: Some(lifetime.remembered()),
             sessions_per_account: Some(100),
+            keep_events_for: Some(KEEP_EVENTS_FOR),
             logout_failure_status: Some(400),
             cookie_name: None,
             cookie_domain: None,
@@ -187,11 +208,13 @@ impl Options {
             accounts: self.accounts.or(below.accounts),
             max_connections: self.max_connections.or(below.max_connections),
             public_url: self.public_url.or(below.public_url),
+            allowed_origins: self.allowed_origins.or(below.allowed_origins),
             trusted_proxies: self.trusted_proxies.or(below.trusted_proxies),
             idle_timeout: self.idle_timeout.or(below.idle_timeout),
             absolute_timeout: self.absolute_timeout.or(below.absolute_timeout),
             remember_for: self.remember_for.or(below.remember_for),
             sessions_per_account: self.sessions_per_account.or(below.sessions_per_account),
+            keep_events_for: self.keep_events_for.or(below.keep_events_for),
             logout_failure_status: self.logout_failure_status.or(below.logout_failure_status),
             cookie_name: self.cookie_name.or(below.cookie_name),
             cookie_domain: self.cookie_domain.or(below.cookie_domain),

@@ -103,6 +103,7 @@ mod tests {
             ("EXEUNT_ACCOUNTS", "postgres://u@h/d"),
             ("EXEUNT_MAX_CONNECTIONS", "64"),
             ("EXEUNT_PUBLIC_URL", "https://example.org"),
+            ("EXEUNT_ALLOWED_ORIGINS", "https://a.example.org,https://b.example.org"),
             ("EXEUNT_TRUSTED_PROXIES", "127.0.0.1,10.0.0.0/8"),
             ("EXEUNT_IDLE_TIMEOUT", "5m"),
             ("EXEUNT_ABSOLUTE_TIMEOUT", "1h 30m"),
@@ -173,7 +174,7 @@ mod tests {
             ("EXEUNT_PUBLIC_URL", "example.org", "https://login.example.org"),
             ("EXEUNT_TRUSTED_PROXIES", "10.0.0.0/8,nope", "nope"),
             ("EXEUNT_IDLE_TIMEOUT", "30", "time unit needed"),
-            ("EXEUNT_COOKIE_SAME_SITE", "none", "none"),
+            ("EXEUNT_COOKIE_SAME_SITE", "never", "never"),
         ] {
             let error = set(&[(name, value)], None).unwrap_err().to_string();
             assert!(error.contains(name) && error.contains(why), "{error}");

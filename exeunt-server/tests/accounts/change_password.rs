@@ -1,6 +1,6 @@
 //! A password changed by its owner, over HTTP: nothing of it half, whatever comes in between.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -30,11 +30,15 @@ on_every_engine!(async
 
 const CHEAP: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
 
+/// What happened, and why.
+type Heard = (&'static str, Option<&'static str>);
+
 struct Server {
     router: Router,
     points: Arc<Points>,
     accounts: Accounts,
     sessions: Sessions,
+    heard: Arc<Mutex<Vec<Heard>>>,
     _folder: TempDir,
 }
 
@@ -47,11 +51,14 @@ impl Server {
         let (store, points) = PausingStore::over(Opened(engines.store(1 << 20).await.unwrap()));
         let sessions = Sessions::new(store);
         let accounts = engines.accounts(&sessions, Hasher::with(CHEAP, 2, 100).unwrap()).await.unwrap();
+        let heard = Arc::<Mutex<Vec<_>>>::default();
+        let hears = Arc::clone(&heard);
+        sessions.on_event(move |event| hears.lock().unwrap().push((event.kind.as_str(), event.reason)));
         accounts.add("alice", "old", false, sessions.now()).await.unwrap();
         let site = Site::new(&Config::decide(Options::default()).unwrap(), sessions.now()).unwrap();
         let layer = SessionLayer::new(sessions.clone());
         let router = router(AppState { layer, accounts: accounts.clone(), site: Arc::new(site) });
-        (Self { router, points, accounts, sessions, _folder: folder }, places)
+        (Self { router, points, accounts, sessions, heard, _folder: folder }, places)
     }
 
     async fn send(&self, method: &str, path: &str, cookie: &str, body: Option<Value>) -> Answer {
@@ -85,6 +92,12 @@ impl Server {
 
     async fn me(&self, cookie: &str) -> u16 {
         self.send("GET", "/api/me", cookie, None).await.status
+    }
+
+    /// What happened since this was asked last, and why.
+    async fn heard(&self) -> Vec<Heard> {
+        self.sessions.events().told().await;
+        std::mem::take(&mut self.heard.lock().unwrap())
     }
 
     async fn live(&self) -> usize {
@@ -127,8 +140,12 @@ async fn the_other_sessions_end_and_this_one_gets_a_new_token(kept: Kept) {
     let (server, _places) = Server::new(kept).await;
     let (this, other, third) =
         (server.login("old").await, server.login("old").await, server.login("old").await);
+    server.heard().await;
     let changed = server.change(&this, "old", "new").await;
     assert_eq!((changed.status, changed.body.as_str()), (200, r#"{"ended":2}"#));
+    // R38: each once.
+    let ended = ("session_ended", Some("password_changed"));
+    assert_eq!(server.heard().await, [("session_renewed", None), ("password_changed", None), ended, ended]);
     let new = changed.cookie().unwrap();
     assert_eq!(server.me(&new).await, 200);
     for dead in [&this, &other, &third] {
@@ -146,7 +163,9 @@ async fn a_wrong_current_or_a_bad_new_password_changes_nothing(kept: Kept) {
     // R36, R41
     let (server, _places) = Server::new(kept).await;
     let (this, other) = (server.login("old").await, server.login("old").await);
+    server.heard().await;
     let wrong = server.change(&this, "wrong", "new").await;
+    assert_eq!(server.heard().await, [("login_refused", Some("current_password"))]);
     assert_eq!((wrong.status, wrong.cookie()), (403, None));
     assert!(wrong.body.contains("Wrong password"), "{wrong:?}");
     for (bad, reason) in [("", "empty"), (&*"x".repeat(1025), "1024 bytes")] {

@@ -7,6 +7,7 @@
 )]
 
 mod apart;
+mod audit;
 mod change_password;
 #[path = "../common/mod.rs"]
 mod common;

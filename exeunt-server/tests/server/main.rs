@@ -5,7 +5,11 @@ mod attack;
 #[path = "../common/mod.rs"]
 mod common;
 mod crash;
+mod cross_origin;
+mod events;
 mod faults;
+mod kept;
+mod limit;
 mod linearizable;
 mod main_job;
 mod moved;

@@ -14,6 +14,7 @@ use exeunt::store::sqlite::rusqlite;
 use tempfile::TempDir;
 
 use crate::common::{Kept, Places};
+use crate::kept;
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
@@ -60,6 +61,13 @@ impl Place {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
+    /// Begins the log anew, while no server writes it.
+    pub(crate) fn forget_log(&self) {
+        let log = self.dir.path().join("log");
+        kept::log(&log);
+        fs::remove_file(log).unwrap();
+    }
+
     /// Another SQLite connection to the sessions' file, which nobody who runs a server should open.
     pub(crate) fn connection(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(&self.places.store).unwrap()
@@ -89,6 +97,7 @@ impl Place {
 
     /// Runs a command with `input` to whatever end.
     pub(crate) fn try_run<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>, input: &str) -> Output {
+        kept::secret(input);
         let mut command = self.command(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -108,6 +117,12 @@ impl Place {
     /// With these variables in its environment.
     pub(crate) fn serve_in(&self, variables: &[(&str, &str)], args: &[&str]) -> Server {
         Server::start(self, variables, args)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        kept::log(&self.dir.path().join("log"));
     }
 }
 
@@ -221,6 +236,7 @@ impl Server {
     }
 
     pub(crate) fn try_login(&self, name: &str, password: &str) -> Answer {
+        kept::secret(password);
         let body = serde_json::json!({"username": name, "password": password}).to_string();
         self.send("POST", "/api/auth/login", &[("Content-Type", "application/json")], &body)
     }
@@ -253,6 +269,8 @@ impl Server {
             ("Sec-Fetch-Site", "same-origin"),
         ]);
         headers.extend(token.map(|token| ("Cookie", token)));
+        let secret = ["password", "again", "secret", "current", "new"];
+        fields.iter().filter(|(name, _)| secret.contains(name)).for_each(|(_, value)| kept::secret(value));
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         self.send("POST", path, &headers, &body)
     }
@@ -292,6 +310,9 @@ impl Answer {
             let mut line = String::new();
             stream.read_line(&mut line).unwrap();
             let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+            if name.eq_ignore_ascii_case("set-cookie") {
+                kept::cookie(value);
+            }
             headers.push((name.to_ascii_lowercase(), value.to_owned()));
         }
         let mut answer = Self { status, headers, body: String::new() };

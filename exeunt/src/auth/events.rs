@@ -22,7 +22,7 @@ use crate::session::{Client, SessionId, Timestamp, UserId};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Event {
-    /// When; 1970 until it is reported.
+    /// When; 1970 until it is reported, unless whoever reports it knows better.
     pub at: Timestamp,
     /// What.
     pub kind: EventKind,

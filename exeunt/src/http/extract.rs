@@ -3,6 +3,7 @@
 //! Must never say "not logged in" when the store did not answer.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
@@ -12,6 +13,7 @@ use http::header::{HeaderValue, USER_AGENT};
 use http::request::Parts;
 use serde::Deserialize;
 
+use super::origin::ClientAddress;
 use super::problem;
 use super::visit::{RemoveCookie, Touch, Visit, may_remove, to_the_end};
 use crate::auth::{By, Error, ErrorKind, LoginOptions, Origin, Users};
@@ -42,6 +44,7 @@ use crate::store::Causes;
 pub struct Visitor {
     visit: Arc<Visit>,
     agent: Option<HeaderValue>,
+    address: Option<IpAddr>,
     remember: bool,
 }
 
@@ -77,9 +80,10 @@ impl Visitor {
     ) -> Result<Option<Session>, Error> {
         self.visit.asked();
         let agent = self.agent.as_ref().map(|agent| String::from_utf8_lossy(agent.as_bytes()));
+        let client = Client::new(&agent.unwrap_or_default());
         let replaces = self.visit.token();
         let options = LoginOptions {
-            client: Client::new(&agent.unwrap_or_default()),
+            client: self.address.map_or(client.clone(), |address| client.at(address)),
             remember: self.remember,
             replaces: replaces.as_deref(),
         };
@@ -362,7 +366,8 @@ impl<S: Sync> FromRequestParts<S> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let agent = parts.headers.get(USER_AGENT).cloned();
-        Ok(Self { visit: visit_of(parts)?, agent, remember: false })
+        let address = parts.extensions.get().map(|&ClientAddress(address)| address);
+        Ok(Self { visit: visit_of(parts)?, agent, address, remember: false })
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Must never log out on a GET (R09), and never tell one kind of wrong credentials from another (R32).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::rejection::{JsonRejection, PathRejection};
@@ -21,7 +22,7 @@ use super::extract::{Logout, Session, Visitor};
 use super::problem::{problem, reauthenticate_first};
 use super::visit::{is_navigation, names_html, to_the_end};
 use crate::auth::{Error, RECENT, Users};
-use crate::session::{Record, SessionId};
+use crate::session::{Agent, Record, SessionId};
 
 const LONGEST_LOGIN: usize = 16 * 1024;
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
@@ -33,7 +34,7 @@ const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 /// | `POST /login` | JSON credentials, plus `"remember": true`; 200 `{"user":"…"}` and the cookie, or 401 |
 /// | `POST /reauthenticate` | the caller's credentials once more: 200 `{"user":"…"}` and a new cookie, the old one is dead; 403 if they are wrong |
 /// | `DELETE /logout`, `POST /logout` | the logout contract, see [`Logout`] |
-/// | `GET /sessions` | the caller's sessions: `id`, `created_at`, `seen_at`, `expires_at`, `client`, `remembered`, `current` |
+/// | `GET /sessions` | the caller's sessions: `id`, `created_at`, `seen_at`, `expires_at`, `client` (`Firefox on Windows`), `user_agent`, `address` (see [`ClientAddress`](super::ClientAddress)), `remembered`, `current` |
 /// | `DELETE /sessions/{id}` | ends one of them: 204, or 404 for what is not the caller's |
 /// | `DELETE /sessions?others` | ends all but the current one: 200 `{"ended": n}` |
 /// | `DELETE /sessions` | ends all of them: 200 `{"ended": n}` |
@@ -235,6 +236,8 @@ struct Listed {
     seen_at: String,
     expires_at: String,
     client: String,
+    user_agent: String,
+    address: Option<IpAddr>,
     remembered: bool,
     current: bool,
 }
@@ -245,7 +248,9 @@ async fn list(session: Session) -> Result<Json<Vec<Listed>>, Error> {
         created_at: record.created_at().to_string(),
         seen_at: record.seen_at().to_string(),
         expires_at: record.expires_at().to_string(),
-        client: record.client().to_owned(),
+        client: Agent::of(record.client()).to_string(),
+        user_agent: record.client().to_owned(),
+        address: record.address(),
         remembered: record.remembered(),
         current: record.id() == session.id(),
     };

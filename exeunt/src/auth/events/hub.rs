@@ -107,7 +107,9 @@ impl Events {
     }
 
     fn completed(&self, mut event: Event) -> Event {
-        event.at = self.clock.now();
+        if event.at == Timestamp::default() {
+            event.at = self.clock.now();
+        }
         let Origin { by, address, client, request } = Origin::current();
         if event.kind.is_a_deed() {
             event.by = event.by.or(by);

@@ -1,5 +1,6 @@
 //! The laws of `load`, `list` and `walk`, and of what survives being stored.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{
@@ -142,8 +143,14 @@ pub async fn the_texts_of_users_and_clients_come_back_as_they_were(store: Arc<dy
             assert_eq!(create(&*store, &record, NO_LIMIT).await, Created::Yes { ended: vec![] });
             assert_stored(&*store, &record, now).await;
         }
-        assert_eq!(list(&*store, &owner, now).await.len(), clients.len());
-        assert_eq!(super::destroy_all(&*store, &owner, None).await.len(), clients.len());
+        let address = IpAddr::from([0x2001, 0xdb8, 0x1111, 0x2222, 0x3333, 0x4444, 0x5555, 0x6666]);
+        let login = Login { client: Client::new(&"x".repeat(200)).at(address), ..Login::default() };
+        let (_, record) = Record::new(owner.clone(), now, &Lifetime::default(), login);
+        assert_eq!(create(&*store, &record, NO_LIMIT).await, Created::Yes { ended: vec![] });
+        let found = load(&*store, &record.id(), now).await.expect("it lives");
+        assert_eq!((found.client(), found.address()), (record.client(), Some(address)));
+        assert_eq!(list(&*store, &owner, now).await.len(), clients.len() + 1);
+        assert_eq!(super::destroy_all(&*store, &owner, None).await.len(), clients.len() + 1);
     }
 }
 

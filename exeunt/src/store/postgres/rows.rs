@@ -61,7 +61,7 @@ pub(super) fn record(row: &Row) -> Result<Record, DatabaseError> {
         ends_at: time(row, 8)?,
         remembered: row.try_get(9)?,
         revision: u32::try_from(revision).map_err(|_| DatabaseError::damaged("revision"))?,
-        client: Client::new(row.try_get(11)?),
+        client: Client::restore(row.try_get(11)?),
         data: Data::from_json(row.try_get::<_, &str>(12)?).map_err(|_| DatabaseError::damaged("data"))?,
     }))
 }
@@ -105,7 +105,7 @@ impl<'a> Bound<'a> {
             times: times.map(Timestamp::as_micros),
             remembered: record.remembered(),
             revision: record.revision().into(),
-            client: record.client(),
+            client: record.stored_client(),
             data: record.data_json(),
             others,
         }

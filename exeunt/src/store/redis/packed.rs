@@ -33,7 +33,7 @@ pub(super) fn pack(record: &Record) -> Vec<u8> {
         | flag(record.previous().is_some(), HAS_PREVIOUS)
         | flag(authenticated.is_some(), HAS_AUTHENTICATED);
     let data = if record.data_json() == "{}" { "" } else { record.data_json() };
-    let texts = record.user().as_str().len() + record.client().len() + data.len();
+    let texts = record.user().as_str().len() + record.stored_client().len() + data.len();
     let mut value = Vec::with_capacity(112 + texts);
     value.extend([VERSION, flags]);
     value.extend(record.revision().to_be_bytes());
@@ -43,7 +43,7 @@ pub(super) fn pack(record: &Record) -> Vec<u8> {
     }
     value.extend(authenticated.into_iter().flat_map(instant_bytes));
     value.extend(record.previous().into_iter().flat_map(|previous| previous.as_bytes()));
-    for text in [record.user().as_str(), record.client()] {
+    for text in [record.user().as_str(), record.stored_client()] {
         value.push(u8::try_from(text.len()).expect("users have at most 128 bytes, clients 200"));
         value.extend(text.as_bytes());
     }
@@ -82,7 +82,7 @@ fn parts(id: SessionId, value: &[u8]) -> Option<Parts> {
         _ => Some(Verifier::from_bytes(take(&mut rest)?)),
     };
     let user = UserId::new(text(&mut rest)?).ok()?;
-    let client = Client::new(text(&mut rest)?);
+    let client = Client::restore(text(&mut rest)?);
     let data = std::str::from_utf8(rest).ok()?;
     let data = if data.is_empty() { Data::default() } else { Data::from_json(data).ok()? };
     let remembered = flags & REMEMBERED != 0;

@@ -65,7 +65,7 @@ fn record(row: &Row<'_>) -> Result<Record, DatabaseError> {
         ends_at: time(row, 8)?,
         remembered: row.get(9)?,
         revision: row.get(10)?,
-        client: Client::new(text(11)?),
+        client: Client::restore(text(11)?),
         data: Data::from_json(text(12)?).map_err(|_| damaged("data"))?,
     }))
 }
@@ -88,7 +88,7 @@ pub(super) fn insert(tx: &Tx, record: &Record) -> Result<usize, DatabaseError> {
         record.ends_at().as_micros(),
         record.remembered(),
         record.revision(),
-        record.client(),
+        record.stored_client(),
         record.data_json(),
         tx.number(),
     ])?)
