@@ -11,16 +11,21 @@ mod change_password;
 pub(crate) mod client;
 pub mod copy;
 mod edit;
+mod email;
 mod endings;
 mod error;
 mod events;
 mod login;
 mod name;
+mod notices;
 mod password;
 mod policy;
 mod postgres;
+mod reset;
 pub mod rfc3339;
+mod secret;
 mod setup;
+mod sources;
 mod sqlite;
 mod throttle;
 
@@ -35,6 +40,7 @@ pub use self::audit::{Audit, EventLine, EventQuery, Whose};
 use self::backend::{Backend, Change, NewAccount};
 pub use self::change_password::PasswordChanged;
 pub use self::edit::{Changes, Last};
+use self::email::Email;
 pub use self::error::{AccountError, AccountsUnusable, RETRY_WHEN_BUSY};
 use self::events::Changed;
 pub use self::login::Credentials;
@@ -46,8 +52,13 @@ pub use self::policy::{
 };
 use self::postgres::PostgresAccounts;
 pub use self::postgres::{COMPONENT, POSTGRES_STEPS};
-pub use self::setup::{SETUP_LINK_LASTS, SetupSecret};
+pub use self::reset::ResetAsked;
+use self::reset::Resets;
+pub use self::secret::LinkSecret;
+pub use self::setup::SETUP_LINK_LASTS;
 use self::sqlite::SqliteAccounts;
+use crate::mail::Outbox;
+use crate::mail::texts::Notice;
 
 /// Everybody who may log in.
 ///
@@ -64,6 +75,10 @@ pub struct Accounts {
     /// Whose time counts, if not the machine's.
     time_of: Option<Sessions>,
     clock: Arc<SystemClock>,
+    /// Tells the owners of accounts what happened.
+    outbox: Outbox,
+    /// Where forgotten passwords can be reset.
+    resets: Option<Resets>,
 }
 
 /// A database that can keep accounts.
@@ -102,9 +117,16 @@ pub struct Account {
     /// When it was added; RFC 3339 in JSON.
     #[serde(with = "crate::accounts::rfc3339")]
     pub created_at: Timestamp,
+    /// Where its messages go, if anywhere. Whether its owner reads them there was not asked.
+    pub email: Option<String>,
 }
 
 impl Account {
+    /// What is known of its owner, which is nobody's password.
+    pub(crate) fn own_words(&self) -> [&str; 2] {
+        [&self.name, self.email.as_deref().unwrap_or_default()]
+    }
+
     /// How the sessions of this account name it.
     #[must_use]
     pub fn user(&self) -> UserId {
@@ -124,8 +146,8 @@ impl Accounts {
             Engine::Postgres(database) => Arc::new(PostgresAccounts::open(database).await?),
         };
         let clock = Arc::new(SystemClock::new());
-        let (policy, events) = (Policy::default(), Events::new());
-        Ok(Self { backend, hasher, policy, apart: None, events, time_of: None, clock })
+        let (policy, events, outbox) = (Policy::default(), Events::new(), Outbox::off());
+        Ok(Self { backend, hasher, policy, apart: None, events, time_of: None, clock, outbox, resets: None })
     }
 
     /// The same accounts, whose new passwords have to be as this says.
@@ -156,11 +178,11 @@ impl Accounts {
         Self { events, ..self }
     }
 
-    /// Adds an account.
+    /// Adds an account without an e-mail address.
     ///
     /// # Errors
     ///
-    /// [`AccountError::BadName`], [`AccountError::BadPassword`], [`AccountError::NameTaken`], or what else the enum says.
+    /// As [`Accounts::add_with_email`].
     pub async fn add(
         &self,
         name: &str,
@@ -168,12 +190,31 @@ impl Accounts {
         admin: bool,
         now: Timestamp,
     ) -> Result<Account, AccountError> {
+        self.add_with_email(name, password, admin, None, now).await
+    }
+
+    /// Adds an account.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::BadName`], [`AccountError::BadPassword`], [`AccountError::BadEmail`], [`AccountError::NameTaken`],
+    /// or what else the enum says.
+    pub async fn add_with_email(
+        &self,
+        name: &str,
+        password: &str,
+        admin: bool,
+        email: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Account, AccountError> {
         let name = Name::new(name)?;
+        let email = email.map(Email::new).transpose()?;
         if self.backend.find(name.folded()).await?.is_some() {
             return Err(AccountError::NameTaken);
         }
-        let password = self.new_hash(password, &[name.as_str()]).await?;
-        let added = self.backend.add(NewAccount { name, password, admin, now, link: None }).await?;
+        let own_words = [name.as_str(), email.as_ref().map_or("", Email::as_str)];
+        let password = self.new_hash(password, &own_words).await?;
+        let added = self.backend.add(NewAccount { name, password, admin, email, now, link: None }).await?;
         added.ok_or(AccountError::NameTaken).inspect(|account| self.told_added(account))
     }
 
@@ -224,11 +265,12 @@ impl Accounts {
     /// enum says.
     pub async fn set_password(&self, name: &str, new: &str) -> Result<usize, AccountError> {
         let account = self.find(name).await?.ok_or(AccountError::NoSuchAccount)?;
-        let change = Change::Password(self.new_hash(new, &[&account.name]).await?);
+        let change = Change::Password(self.new_hash(new, &account.own_words()).await?);
         let changed = Changed { kind: EventKind::PasswordSet, done: "the password is changed" };
         let ended = self.ending(name, change, changed).await;
         if matches!(ended, Ok(_) | Err(AccountError::SessionsLeft { .. })) {
             self.new_password_ends_the_count(name).await;
+            self.outbox.notify(&account, Notice::PasswordChanged);
         }
         ended
     }

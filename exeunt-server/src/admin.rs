@@ -41,9 +41,9 @@ impl Admin {
     /// [`Failure`] says what to tell the operator, and which exit code it is.
     pub async fn run(&self, command: Command) -> Result<Reply, Failure> {
         match command {
-            Command::AccountAdd { name, password, admin } => {
-                let now = self.sessions.now();
-                let added = self.accounts.add(&name, password.expose(), admin, now).await;
+            Command::AccountAdd { name, password, admin, email } => {
+                let (now, password) = (self.sessions.now(), password.expose());
+                let added = self.accounts.add_with_email(&name, password, admin, email.as_deref(), now).await;
                 Ok(Reply::Account { account: added.map_err(|error| about(&name, error))? })
             }
             Command::AccountList => Ok(Reply::Accounts { accounts: self.accounts.list().await? }),
@@ -67,6 +67,10 @@ impl Admin {
                 let ended = self.accounts.set_password(&name, password.expose()).await;
                 let sessions_ended = ended.map_err(|error| about(&name, error))?;
                 Ok(Reply::Changed { account: self.account(&name).await?, sessions_ended })
+            }
+            Command::AccountEmail { name, email } => {
+                let changed = self.accounts.set_email(&name, email.as_deref()).await;
+                Ok(Reply::Account { account: changed.map_err(|error| about(&name, error))? })
             }
             Command::AccountRemove { name, even_the_last } => {
                 let id = self.account(&name).await?.id;

@@ -4,6 +4,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod password;
+pub(crate) mod reset;
 
 use axum::Json;
 use axum::extract::State;
@@ -11,6 +12,7 @@ use exeunt::{Error, Session};
 use serde::Serialize;
 
 pub(crate) use self::password::change_password;
+pub(crate) use self::reset::routes as reset_routes;
 use crate::site::AppState;
 
 /// Who is logged in.

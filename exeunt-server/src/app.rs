@@ -54,7 +54,7 @@ fn public(state: &AppState) -> Router {
         .route("/setup", get(pages::setup_page).post(pages::setup));
     Router::new()
         .merge(pages.with_state(state.clone()))
-        .nest("/api/auth", auth)
+        .nest("/api/auth", auth.merge(api::reset_routes(state.clone())))
         .layer(DefaultBodyLimit::max(LOGIN_BODY))
         .route("/assets/style.css", get(pages::style).with_state(state.clone()))
         .route("/assets/page.js", get(pages::script))

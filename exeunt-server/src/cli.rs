@@ -227,6 +227,9 @@ Examples:
         /// Makes it an administrator.
         #[arg(long)]
         admin: bool,
+        /// Where its messages go: links to reset its password, and notices.
+        #[arg(long, value_name = "ADDRESS")]
+        email: Option<String>,
     },
     /// Lists all accounts.
     List,
@@ -253,6 +256,23 @@ Examples:
         name: String,
         #[command(flatten)]
         password: PasswordSource,
+    },
+    /// Sets where its messages go, or removes that. A notice of it goes to the old address.
+    #[command(after_help = "\
+Whoever reads that mail can reset the password.
+
+Examples:
+  exeunt account email alice alice@example.org
+  exeunt account email alice --none")]
+    Email {
+        /// Its name.
+        name: String,
+        /// The address.
+        #[arg(required_unless_present = "none")]
+        address: Option<String>,
+        /// Removes the address: no messages, and no reset of the password.
+        #[arg(long, conflicts_with = "address")]
+        none: bool,
     },
     /// Removes it for good, and ends its sessions. A later account of that name inherits nothing.
     Remove {
@@ -340,7 +360,8 @@ mod tests {
             "serve",
             "config",
             "account list",
-            "account add alice --password-stdin",
+            "account add alice --password-stdin --email a@example.org",
+            "account email alice --none",
             "account role alice admin --even-the-last",
             "session list",
             "session end DNqrr2AAAAE",

@@ -3,6 +3,7 @@
 //! Must never guess at what it does not know: an unknown key or variable is an error that names it.
 
 mod branding;
+mod mail;
 mod options;
 mod origins;
 mod place;
@@ -20,6 +21,7 @@ use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
 pub use self::branding::{Colour, Link};
+pub use self::mail::{Mail, MailFrom, SmtpSecurity, SmtpUrl, SmtpUrlError};
 pub use self::options::{LogFormat, Options, SameSite};
 use self::origins::origin_notices;
 pub use self::place::{Address, Place, PlaceError};
@@ -31,6 +33,8 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// RFC 6265bis, section 5.5.
 const LONGEST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
+const SHORTEST_RESET: Duration = Duration::from_secs(60);
+const LONGEST_RESET: Duration = Duration::from_secs(24 * 60 * 60);
 /// Less would be no audit.
 const SHORTEST_KEPT: Duration = Duration::from_secs(60 * 60);
 const LONGEST_KEPT: Duration = Duration::from_secs(3_650 * 24 * 60 * 60);
@@ -71,6 +75,11 @@ pub struct Config {
     pub brand_folder: Option<PathBuf>,
     /// `None`: nothing is measured.
     pub metrics: Option<SocketAddr>,
+    /// One of `smtp`, `mail_dir` and `mail_log`.
+    pub mail: Mail,
+    /// `None`: `no-reply` at the host of the public URL.
+    pub mail_from: Option<MailFrom>,
+    pub reset_link_for: Duration,
     /// `None`: text on a terminal, JSON otherwise.
     pub log_format: Option<LogFormat>,
     pub log: String,
@@ -135,6 +144,12 @@ impl Config {
     ///
     /// [`ConfigError::Refused`].
     pub fn decide(options: Options) -> Result<Self, ConfigError> {
+        let ways = [options.smtp.is_some(), options.mail_dir.is_some(), options.mail_log == Some(true)];
+        if ways.into_iter().filter(|&set| set).count() > 1 {
+            return Err(refused(format_args!(
+                "messages go one way: set one of smtp, mail_dir and mail_log, and leave out the others"
+            )));
+        }
         let mut options = options.over(Options::defaults());
         options.accounts = options.accounts.or_else(|| options.store.clone());
         let filled = Self::filled(options);
@@ -171,6 +186,14 @@ impl Config {
             brand_links: options.brand_links?,
             brand_folder: options.brand_folder,
             metrics: options.metrics,
+            mail: match (options.smtp, options.mail_dir, options.mail_log?) {
+                (Some(url), _, _) => Mail::Smtp(url),
+                (None, Some(folder), _) => Mail::Folder(folder),
+                (None, None, true) => Mail::Log,
+                (None, None, false) => Mail::Off,
+            },
+            mail_from: options.mail_from,
+            reset_link_for: options.reset_link_for?,
             log_format: options.log_format,
             log: options.log?,
         })
@@ -189,6 +212,9 @@ impl Config {
         }
         if self.idle_timeout > self.absolute_timeout {
             return Err(refused(format_args!("idle_timeout must not be longer than absolute_timeout")));
+        }
+        if !(SHORTEST_RESET..=LONGEST_RESET).contains(&self.reset_link_for) {
+            return Err(refused(format_args!("reset_link_for must be between 1m and 24h")));
         }
         if !(SHORTEST_KEPT..=LONGEST_KEPT).contains(&self.keep_events_for) {
             return Err(refused(format_args!("keep_events_for must be between 1h and 3650days")));
@@ -376,6 +402,7 @@ impl Config {
                 ),
             });
         }
+        notices.extend(mail::notice(&self.mail, self.public_url.as_ref()));
         notices
     }
 }

@@ -99,7 +99,7 @@ pub(crate) fn of_account(error: AccountError) -> Response {
             let status = StatusCode::UNPROCESSABLE_ENTITY;
             problem_with(status, title(status), &[("detail", &detail), ("reason", reason.code())])
         }
-        AccountError::BadName { .. } => {
+        AccountError::BadName { .. } | AccountError::BadEmail { .. } => {
             explained(StatusCode::UNPROCESSABLE_ENTITY, title(StatusCode::UNPROCESSABLE_ENTITY), &detail)
         }
         AccountError::Outdated
@@ -109,6 +109,9 @@ pub(crate) fn of_account(error: AccountError) -> Response {
             explained(StatusCode::CONFLICT, title(StatusCode::CONFLICT), &detail)
         }
         AccountError::NoSuchAccount => refused(StatusCode::NOT_FOUND),
+        AccountError::ResetInvalid => {
+            explained(StatusCode::NOT_FOUND, "This link does not work (any more)", "Ask for a new one.")
+        }
         AccountError::SetupInvalid => explained(StatusCode::FORBIDDEN, title(StatusCode::FORBIDDEN), &detail),
         AccountError::Busy => {
             let busy =
@@ -135,7 +138,7 @@ pub(crate) fn of_account(error: AccountError) -> Response {
 
 const RETRY_SOON: Duration = Duration::from_secs(1);
 
-fn later(mut response: Response, after: Duration) -> Response {
+pub(crate) fn later(mut response: Response, after: Duration) -> Response {
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs()));
     response
 }

@@ -18,6 +18,7 @@ mod cors;
 pub mod engines;
 mod error;
 pub mod html;
+pub mod mail;
 pub mod metrics;
 mod openapi;
 mod pages;

@@ -44,6 +44,8 @@ A request with the header `Session-Extend: no` does not keep the session alive: 
         auth::end_sessions,
         auth::end_session,
         api::password::change_password,
+        api::reset::ask,
+        api::reset::confirm,
         api::me,
         api::healthz,
         api::readyz,

@@ -15,10 +15,11 @@ use std::time::Duration;
 use anyhow::Context;
 use exeunt::http::SameSite;
 use exeunt::store::Causes;
-use exeunt::{CookieConfig, SessionLayer, Sessions};
+use exeunt::{CookieConfig, SessionLayer, Sessions, SystemClock};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::accounts::{Accounts, Hasher};
 use crate::admin::Admin;
@@ -26,6 +27,7 @@ use crate::app;
 use crate::config::{self, Config};
 use crate::control::{ControlError, ControlSocket};
 use crate::engines::{Engines, password_policy};
+use crate::mail::Outbox;
 use crate::metrics::Metrics;
 use crate::site::{AppState, Site};
 use crate::telemetry::{self, Traces};
@@ -80,7 +82,11 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         (store, metrics) = (watched, Some(figures));
     }
     let sessions = Sessions::over(store).lifetime(config.lifetime()).limit(config.sessions_per_account);
-    let accounts = engines.accounts(&sessions, hasher).await?.policy(policy);
+    let outbox = Outbox::open(&config, Arc::new(SystemClock::new()))?;
+    let mut accounts = engines.accounts(&sessions, hasher).await?.policy(policy).mailing(outbox.clone());
+    if let Some(url) = &config.public_url {
+        accounts = accounts.resetting(url.origin(), config.reset_link_for);
+    }
     let audit = accounts.audit().keep_for(&accounts, config.keep_events_for);
     // Before anybody can come in with a session that a change of an account was to end.
     accounts
@@ -120,12 +126,16 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         tracing::warn!(event = "stopped_at_once", "a second signal: what was under way is cut off");
         std::process::exit(EXIT_INTERRUPTED);
     });
+    let until = Instant::now() + DRAIN_WITHIN;
     stop.send_replace(true);
     serving.await?;
     if let Some(commands) = commands {
         // A command that is not answered by now hears that nothing is known.
         let _ = tokio::time::timeout(DRAIN_WITHIN, commands).await;
     }
+    // What was asked for is sent within the same time.
+    accounts.finish_resets(until).await;
+    outbox.drain(until).await;
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
     audit.stop().await;
     if let Some(traces) = traces {

@@ -1,6 +1,11 @@
 //! The built program, run as an operator runs it.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic, what it calls too")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may panic, what it calls too"
+)]
 
 mod common;
 
@@ -22,6 +27,7 @@ use crate::common::{Kept, Places, on_every_engine};
 on_every_engine!(
     accounts_are_added_listed_and_changed,
     a_role_is_given_and_taken_but_not_from_the_last_administrator,
+    an_address_is_set_changed_told_and_removed,
     sessions_are_listed_and_ended,
     a_set_up_link_is_made_while_there_is_no_account,
     what_cannot_be_has_its_exit_code_on_every_engine,
@@ -134,7 +140,8 @@ fn accounts_are_added_listed_and_changed(kept: Kept) {
         (&json!(1), &json!("Alice"), &json!(true))
     );
     assert!(account["created_at"].as_str().unwrap().ends_with('Z'));
-    assert_eq!(account.as_object().unwrap().len(), 5, "and nothing else");
+    assert_eq!(account["email"], json!(null));
+    assert_eq!(account.as_object().unwrap().len(), 6, "and nothing else");
     // The line end was dropped.
     place.log_in("alice", 2);
 
@@ -185,6 +192,44 @@ fn a_role_is_given_and_taken_but_not_from_the_last_administrator(kept: Kept) {
     assert_eq!(gone.out, "done: account 2 \"bob\"; 0 sessions ended\n");
     place.run("account role bob owner").fails(2, "possible values: user, admin");
     place.run("account role nobody user").fails(3, "\"nobody\"");
+}
+
+fn an_address_is_set_changed_told_and_removed(kept: Kept) {
+    // R59
+    let place = Place::on(kept);
+    let add = "account add alice --password-stdin --email alice@example.org";
+    assert!(place.run_with(add, &[], PASSWORD).out.contains("alice@example.org"));
+    let list = || place.run("account list --json").json()["accounts"][0]["email"].clone();
+    assert_eq!(list(), json!("alice@example.org"));
+    assert!(place.run("account list").out.contains("E-MAIL\n1 "));
+
+    // No server runs, so the command tells the old address itself.
+    let mail = [("EXEUNT_MAIL_DIR", "mail")];
+    let changed = place.run_with("account email ALICE alice@example.net", &mail, "");
+    assert_eq!((changed.code, changed.err.as_str()), (0, ""));
+    let notices: Vec<_> = std::fs::read_dir(place.path("mail")).unwrap().collect();
+    let [Ok(notice)] = &notices[..] else { panic!("{notices:?}") };
+    let notice = std::fs::read_to_string(notice.path()).unwrap();
+    assert!(notice.contains("To: alice@example.org\r\nSubject: Your e-mail address was changed"), "{notice}");
+
+    assert_eq!(list(), json!("alice@example.net"));
+    assert_eq!(place.run("account email alice --none --json").json()["account"]["email"], json!(null));
+    place.run("account email alice nonsense").fails(2, "no @ in it");
+    place.run("account email nobody --none").fails(3, "there is no account");
+    place.run("account email alice").fails(2, "ADDRESS");
+    place.run("account email alice a@example.org --none").fails(2, "--none");
+    assert_eq!(list(), json!(null));
+}
+
+#[test]
+fn the_password_of_the_mail_server_is_never_shown() {
+    // R39
+    let place = Place::new();
+    let smtp = [("EXEUNT_SMTP", "smtps://bot:s3cret@mail.example.org")];
+    let printed = place.run_with("config", &smtp, "");
+    assert!(printed.out.contains("smtp = \"smtps://mail.example.org\""), "{}", printed.out);
+    place.run("serve --smtp http://bot:s3cret@mail.example.org").fails(2, "names no mail server");
+    place.run_with("config", &[("EXEUNT_SMTP", "smtp://s3cret@h")], "").fails(2, "EXEUNT_SMTP");
 }
 
 fn sessions_are_listed_and_ended(kept: Kept) {
@@ -472,7 +517,8 @@ fn the_printed_configuration_loads_again_and_prints_the_same() {
 
 fn uncommented(line: &str) -> String {
     match line.strip_prefix('#') {
-        Some(rest) if !rest.starts_with(' ') => format!("{rest}\n"),
+        // Messages go one way: the other is `smtp`.
+        Some(rest) if !rest.starts_with(' ') && !rest.starts_with("mail_dir") => format!("{rest}\n"),
         _ => format!("{line}\n"),
     }
 }

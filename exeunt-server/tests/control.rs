@@ -61,7 +61,9 @@ impl Server {
 
     async fn add(&self, name: &str) {
         let password = NewPassword::new(RIGHT.to_owned());
-        self.ask(Command::AccountAdd { name: name.to_owned(), password, admin: false }).await.unwrap();
+        self.ask(Command::AccountAdd { name: name.to_owned(), password, admin: false, email: None })
+            .await
+            .unwrap();
     }
 
     async fn login(&self, name: &str) -> LoggedIn {
@@ -154,7 +156,7 @@ async fn a_refusal_comes_back_with_its_kind_and_its_reason() {
     let server = Server::start().await;
     let add = |name: &str| {
         let password = NewPassword::new(RIGHT.to_owned());
-        Command::AccountAdd { name: name.to_owned(), password, admin: true }
+        Command::AccountAdd { name: name.to_owned(), password, admin: true, email: None }
     };
     let bad = server.ask(add(" alice")).await.unwrap_err();
     assert_eq!((bad.code, bad.message.contains("white space")), (Code::Usage, true));

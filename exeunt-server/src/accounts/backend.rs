@@ -12,7 +12,9 @@ use super::audit::EventTable;
 use super::change_password::ChangePassword;
 use super::client::Clients;
 use super::edit::Editing;
+use super::email::Email;
 use super::name::Name;
+use super::reset::ResetBackend;
 use super::throttle::Tries;
 use super::{Account, AccountError};
 
@@ -32,6 +34,7 @@ pub(super) struct NewAccount {
     /// A PHC string.
     pub(super) password: String,
     pub(super) admin: bool,
+    pub(super) email: Option<Email>,
     pub(super) now: Timestamp,
     /// The verifier of the set-up link that makes it, which is used up by it, must be valid, and makes none but the first.
     /// Without one, any set-up link loses its purpose.
@@ -59,7 +62,7 @@ pub(super) const ENDINGS: i64 = 1_000;
 /// The database that keeps accounts. `folded`: a name, as [`Name::folded`] writes it.
 #[async_trait]
 pub(super) trait Backend:
-    ChangePassword + Tries + Clients + Editing + EventTable + fmt::Debug + Send + Sync + 'static
+    ChangePassword + Tries + Clients + Editing + EventTable + ResetBackend + fmt::Debug + Send + Sync + 'static
 {
     /// `None`: the name is taken, or the link does not make accounts (any more).
     async fn add(&self, new: NewAccount) -> Result<Option<Account>, AccountError>;

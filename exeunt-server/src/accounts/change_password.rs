@@ -10,6 +10,7 @@ use tracing::Instrument as _;
 
 use super::events::{self, Changed};
 use super::{Account, AccountError, Accounts, Credentials};
+use crate::mail::texts::Notice;
 
 /// A password that was changed by its owner.
 #[derive(Debug)]
@@ -97,7 +98,7 @@ impl Accounts {
             return Err(AccountError::WrongPassword);
         };
         let (id, stamp) = (account.id, verified.stamp());
-        let password = self.new_hash(new, &[&account.name]).await?;
+        let password = self.new_hash(new, &account.own_words()).await?;
         // Before the change: if all ends here, no old token is left under the new password.
         let renewed = session.renew().await?;
         let swap = Swap { id, stamp, password };
@@ -128,6 +129,7 @@ impl Accounts {
             return Ok(None);
         };
         self.told_changed(CHANGED, &account, &ended);
+        self.outbox.notify(&account, Notice::PasswordChanged);
         Ok(Some(ended.len()))
     }
 
@@ -136,6 +138,7 @@ impl Accounts {
         let noted = self.backend.swap_and_note(swap, CHANGED.reason(), sessions.now()).await?;
         let Some((account, note)) = noted else { return Ok(None) };
         self.told(CHANGED.kind, &account);
+        self.outbox.notify(&account, Notice::PasswordChanged);
         let user = account.user();
         match sessions.logout_all_because(&user, Some(&this.id()), CHANGED.reason()).await {
             Ok(ended) => {

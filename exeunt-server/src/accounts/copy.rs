@@ -44,7 +44,12 @@ struct Whole {
     admin: bool,
     disabled: bool,
     created_at: i64,
+    email: Option<String>,
+    email_folded: Option<String>,
 }
+
+/// The columns of a [`Whole`], in its order.
+const WHOLE: &str = "id, name, folded, password, stamp, admin, disabled, created_at, email, email_folded";
 
 /// What a copy of accounts did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -199,11 +204,25 @@ impl Everybody {
         let replaced = database.write(move |tx| {
             tx.execute("DELETE FROM accounts", [])?;
             tx.execute("DELETE FROM setup_link", [])?;
-            let mut insert =
-                tx.prepare_cached("INSERT INTO accounts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+            tx.execute("DELETE FROM reset_links", [])?;
+            let sql =
+                format!("INSERT INTO accounts ({WHOLE}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
+            let mut insert = tx.prepare_cached(&sql)?;
             for account in accounts.values() {
-                let Whole { id, name, folded, password, stamp, admin, disabled, created_at } = account;
-                insert.execute(params![id, name, folded, password, stamp, admin, disabled, created_at])?;
+                let Whole { id, name, folded, password, stamp, admin, disabled, created_at, .. } = account;
+                let Whole { email, email_folded, .. } = account;
+                insert.execute(params![
+                    id,
+                    name,
+                    folded,
+                    password,
+                    stamp,
+                    admin,
+                    disabled,
+                    created_at,
+                    email,
+                    email_folded
+                ])?;
             }
             // Where no account was ever made there is no row, and it cannot be replaced: the table has no key.
             tx.execute("DELETE FROM sqlite_sequence WHERE name = 'accounts'", [])?;
@@ -218,27 +237,31 @@ impl Everybody {
         let accounts = serde_json::to_string(&accounts)?;
         let params: [(&(dyn ToSql + Sync), Type); 2] = [(&accounts, Type::TEXT), (&self.highest, Type::INT8)];
         // Those that go are counted by what inserts, so that they are gone before: a name may have changed hands.
-        let sql = "WITH given AS (
+        let sql = format!(
+            "WITH given AS (
                 SELECT * FROM json_to_recordset($1::text::json) AS given (
                     id BIGINT, name TEXT, folded TEXT, password TEXT, stamp BIGINT, admin BOOLEAN, disabled BOOLEAN,
-                    created_at BIGINT
+                    created_at BIGINT, email TEXT, email_folded TEXT
                 )
             ), gone AS (
                 DELETE FROM exeunt_accounts WHERE id NOT IN (SELECT id FROM given) RETURNING 1
             ), no_link AS (
                 DELETE FROM exeunt_setup_link
+            ), no_reset AS (
+                UPDATE exeunt_reset_links SET expires_at = 0
             ), put AS (
-                INSERT INTO exeunt_accounts (id, name, folded, password, stamp, admin, disabled, created_at)
-                SELECT id, name, folded, password, stamp, admin, disabled, created_at FROM given
+                INSERT INTO exeunt_accounts ({WHOLE}) SELECT {WHOLE} FROM given
                 WHERE (SELECT count(*) FROM gone) >= 0
                 ON CONFLICT (id) DO UPDATE SET name = excluded.name, folded = excluded.folded,
                     password = excluded.password, stamp = excluded.stamp, admin = excluded.admin,
-                    disabled = excluded.disabled, created_at = excluded.created_at
+                    disabled = excluded.disabled, created_at = excluded.created_at, email = excluded.email,
+                    email_folded = excluded.email_folded
                 RETURNING 1
             )
             SELECT count(*), CASE WHEN $2 > 0 THEN setval(pg_get_serial_sequence('exeunt_accounts', 'id'), $2) END
-            FROM put";
-        database.query(sql, &params).await?;
+            FROM put"
+        );
+        database.query(&sql, &params).await?;
         Ok(())
     }
 }
@@ -250,8 +273,13 @@ fn from_sqlite(connection: &Connection) -> Result<Option<Everybody>, sqlite::Dat
     }
     // One transaction, so that all is of one moment.
     let tx = connection.unchecked_transaction()?;
-    let sql = "SELECT id, name, folded, password, stamp, admin, disabled, created_at FROM accounts";
-    let mut select = tx.prepare(sql)?;
+    let sql = "SELECT 1 FROM pragma_table_info('accounts') WHERE name = 'email'";
+    let whole = match tx.prepare(sql)?.exists([])? {
+        true => WHOLE,
+        // An older version, which sent no messages.
+        false => "id, name, folded, password, stamp, admin, disabled, created_at, NULL, NULL",
+    };
+    let mut select = tx.prepare(&format!("SELECT {whole} FROM accounts"))?;
     let whole = select.query_map([], |row| {
         Ok(Whole {
             id: row.get(0)?,
@@ -262,6 +290,8 @@ fn from_sqlite(connection: &Connection) -> Result<Option<Everybody>, sqlite::Dat
             admin: row.get(5)?,
             disabled: row.get(6)?,
             created_at: row.get(7)?,
+            email: row.get(8)?,
+            email_folded: row.get(9)?,
         })
     })?;
     let accounts: BTreeMap<i64, Whole> =
@@ -285,13 +315,15 @@ async fn from_postgres(database: &postgres::Database) -> Result<Option<Everybody
     }
     database.migrate(COMPONENT, POSTGRES_STEPS).await?;
     // One statement, so that all is of one moment.
-    let sql = "SELECT id, name, folded, password, stamp, admin, disabled, created_at,
-            coalesce(pg_sequence_last_value(pg_get_serial_sequence('exeunt_accounts', 'id')::regclass), 0),
-            (SELECT count(*) FROM exeunt_endings)
-        FROM (SELECT) AS one LEFT JOIN exeunt_accounts ON TRUE ORDER BY id";
+    let sql = format!(
+        "SELECT {WHOLE},
+            coalesce(pg_sequence_last_value(pg_get_serial_sequence('exeunt_accounts', 'id')::regclass), 0) AS highest,
+            (SELECT count(*) FROM exeunt_endings) AS endings
+        FROM (SELECT) AS one LEFT JOIN exeunt_accounts ON TRUE ORDER BY id"
+    );
     let mut everybody = Everybody::default();
-    for row in database.query(sql, &[]).await? {
-        (everybody.highest, everybody.endings) = (row.try_get(8)?, row.try_get(9)?);
+    for row in database.query(&sql, &[]).await? {
+        (everybody.highest, everybody.endings) = (row.try_get("highest")?, row.try_get("endings")?);
         // Where there are no accounts, one row of nothing tells the rest.
         let Some(id) = row.try_get::<_, Option<i64>>(0)? else { continue };
         let whole = Whole {
@@ -303,6 +335,8 @@ async fn from_postgres(database: &postgres::Database) -> Result<Option<Everybody
             admin: row.try_get(5)?,
             disabled: row.try_get(6)?,
             created_at: row.try_get(7)?,
+            email: row.try_get(8)?,
+            email_folded: row.try_get(9)?,
         };
         everybody.accounts.insert(id, whole);
     }
@@ -331,6 +365,8 @@ mod tests {
             admin: false,
             disabled: false,
             created_at: id,
+            email: None,
+            email_folded: None,
         };
         Everybody { accounts: ids.iter().map(|&id| (id, whole(id))).collect(), highest, endings: 0 }
     }

@@ -13,6 +13,7 @@ use tracing::Instrument as _;
 use super::events::Changed;
 use super::name::{Name, folded_prefix};
 use super::{Account, AccountError, Accounts};
+use crate::mail::texts::Notice;
 
 /// What is to become of an account. What is `None` stays as it is.
 ///
@@ -168,7 +169,7 @@ impl Accounts {
             Some(password) => {
                 // Before the hash, which costs much more.
                 let account = self.get(id).await?.ok_or(AccountError::NoSuchAccount)?;
-                Some(self.new_hash(&password, &[&account.name]).await?)
+                Some(self.new_hash(&password, &account.own_words()).await?)
             }
             None => None,
         };
@@ -180,6 +181,7 @@ impl Accounts {
             && let Some(account) = self.get(id).await?
         {
             self.new_password_ends_the_count(&account.name).await;
+            self.outbox.notify(&account, Notice::PasswordChanged);
         }
         changed
     }

@@ -48,6 +48,15 @@ pub enum AccountError {
     /// It is not known whether the password may be one. Nothing was done.
     #[error(transparent)]
     Breached(#[from] BreachedError),
+    /// No message can be sent to this address.
+    #[error("this cannot be an e-mail address: {reason}")]
+    BadEmail {
+        /// Why, in words for the person who chose it.
+        reason: &'static str,
+    },
+    /// The reset link was used, replaced, is too old, or never was one; or the account was changed since.
+    #[error("the link is not valid (any more)")]
+    ResetInvalid,
     /// The set-up link was used, replaced, is too old, or never was one.
     #[error("the set-up link is not valid (any more)")]
     SetupInvalid,

@@ -86,6 +86,27 @@ impl Accounts {
         self.told_ended(edit.changed(), after, sessions);
     }
 
+    /// Somebody asked for a reset link, which these accounts got; none, if there is nobody of that name or address, they
+    /// have no address, or had their links already.
+    pub(super) fn told_reset_requested<'a>(&self, accounts: impl Iterator<Item = &'a Account>) {
+        let mut nobody = true;
+        for account in accounts {
+            nobody = false;
+            self.told(EventKind::ResetRequested, account);
+        }
+        if nobody {
+            self.events.report(Event::new(EventKind::ResetRequested).because("nobody"));
+        }
+    }
+
+    pub(super) fn told_reset_throttled(&self) {
+        self.events.report(Event::new(EventKind::Throttled).because("reset"));
+    }
+
+    pub(super) fn told_email_changed(&self, account: &Account) {
+        self.events.report(of(EventKind::AccountChanged, account).because("email"));
+    }
+
     pub(super) fn told_setup_link(&self) {
         self.events.report(Event::new(EventKind::SetupLinkMade).by(By::Operator));
     }
@@ -144,6 +165,15 @@ pub(super) fn client_not_remembered(account: i64, error: &AccountError) {
     warn!(event = "client_not_remembered", account, error = %Causes(error), "a client will count as a new one");
 }
 
+pub(super) fn new_client_not_told(account: i64, error: &AccountError) {
+    warn!(event = "new_client_not_told", account, error = %Causes(error), "nobody was told of a login from a new client");
+}
+
 pub(super) fn tries_not_purged(error: &AccountError) {
     warn!(event = "tries_not_purged", error = %Causes(error), "old counts could not be dropped; tried again each minute");
+}
+
+/// Somebody waits for a link in vain, and may ask for another.
+pub(super) fn reset_not_sent(error: &AccountError) {
+    warn!(event = "reset_not_sent", error = %Causes(error), "a link to reset a password was not made");
 }

@@ -65,6 +65,9 @@ impl Users for Accounts {
         };
         self.settle_right(tried).await;
         self.remember_client(login.id, client).await;
+        if client.is_none() {
+            self.tell_of_new_client(login.id).await;
+        }
         if checked == Checked::RightButCheap {
             self.rehash(&login, &given.password).await;
         }

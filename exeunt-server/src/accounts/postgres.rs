@@ -1,6 +1,9 @@
 //! Accounts in PostgreSQL.
 //!
-//! Must never take two statements for one step, nor find an account by anything but its number or folded name.
+//! Must never take two statements for one step, nor find an account by anything but its number or folded name; but for a
+//! password reset, by its address.
+
+mod reset;
 
 mod change_password;
 mod edit;
@@ -12,6 +15,7 @@ use exeunt::store::postgres::{ConnectError, Database, DatabaseError, Row, ToSql,
 use exeunt::{SessionId, Timestamp, UserId};
 
 use super::backend::{Backend, Change, ENDINGS, Ending, Login, NewAccount};
+use super::email::Email;
 use super::{Account, AccountError};
 
 /// The migrations of the component [`COMPONENT`], in order. A step that was released is never edited.
@@ -19,6 +23,7 @@ pub const POSTGRES_STEPS: &[&str] = &[
     include_str!("../../migrations/postgres/1_accounts.sql"),
     include_str!("../../migrations/postgres/3_throttle.sql"),
     include_str!("../../migrations/postgres/4_events.sql"),
+    include_str!("../../migrations/postgres/5_mail.sql"),
     include_str!("../../migrations/postgres/6_administration.sql"),
 ];
 
@@ -31,7 +36,7 @@ pub(super) struct PostgresAccounts(Database);
 
 type Param<'a> = (&'a (dyn ToSql + Sync), Type);
 
-const ACCOUNT: &str = "id, name, admin, disabled, created_at";
+const ACCOUNT: &str = "id, name, admin, disabled, created_at, email";
 
 /// Every form of a change, up to what becomes of the sessions. `$1` is the folded name.
 const PASSWORD: &str = "UPDATE exeunt_accounts SET password = $2, stamp = stamp + 1 WHERE folded = $1";
@@ -78,15 +83,17 @@ impl PostgresAccounts {
 #[async_trait]
 impl Backend for PostgresAccounts {
     async fn add(&self, new: NewAccount) -> Result<Option<Account>, AccountError> {
-        let sql = format!("SELECT {ACCOUNT} FROM exeunt_add_account($1, $2, $3, $4, $5, $6)");
+        let sql = format!("SELECT {ACCOUNT} FROM exeunt_add_account($1, $2, $3, $4, $5, $6, $7, $8)");
         let link = new.link.as_ref().map(<[u8; 32]>::as_slice);
-        let params: [Param<'_>; 6] = [
+        let params: [Param<'_>; 8] = [
             (&new.name.as_str(), Type::TEXT),
             (&new.name.folded(), Type::TEXT),
             (&new.password, Type::TEXT),
             (&new.admin, Type::BOOL),
             (&new.now.as_micros(), Type::INT8),
             (&link, Type::BYTEA),
+            (&new.email.as_ref().map(Email::as_str), Type::TEXT),
+            (&new.email.as_ref().map(Email::folded), Type::TEXT),
         ];
         self.one(&sql, &params).await
     }
@@ -138,9 +145,10 @@ impl Backend for PostgresAccounts {
         folded: &str,
         change: Change,
     ) -> Result<Option<(Account, Vec<SessionId>)>, AccountError> {
-        let then = format!("SELECT {ACCOUNT}, ARRAY(SELECT exeunt_destroy_all(id::TEXT, -1)) FROM changed");
+        let then =
+            format!("SELECT {ACCOUNT}, ARRAY(SELECT exeunt_destroy_all(id::TEXT, -1)) AS ended FROM changed");
         let Some(row) = self.changed(folded, &change, &then, &[]).await? else { return Ok(None) };
-        let ended: Vec<i64> = row.try_get(5).map_err(DatabaseError::from)?;
+        let ended: Vec<i64> = row.try_get("ended").map_err(DatabaseError::from)?;
         let ended = ended.into_iter().filter_map(SessionId::from_i64).collect();
         Ok(Some((account(&row)?, ended)))
     }
@@ -153,12 +161,12 @@ impl Backend for PostgresAccounts {
         at: Timestamp,
     ) -> Result<Option<(Account, i64)>, AccountError> {
         let then = ", noted AS (
-                INSERT INTO exeunt_endings (user_id, reason, at) SELECT id::TEXT, $3, $4 FROM changed RETURNING id
+                INSERT INTO exeunt_endings (user_id, reason, at) SELECT id::TEXT, $3, $4 FROM changed RETURNING id AS note
             )
-            SELECT changed.id, name, admin, disabled, created_at, noted.id FROM changed, noted";
+            SELECT changed.*, note FROM changed, noted";
         let more: [Param<'_>; 2] = [(&reason, Type::TEXT), (&at.as_micros(), Type::INT8)];
         let Some(row) = self.changed(folded, &change, then, &more).await? else { return Ok(None) };
-        Ok(Some((account(&row)?, row.try_get(5).map_err(DatabaseError::from)?)))
+        Ok(Some((account(&row)?, row.try_get("note").map_err(DatabaseError::from)?)))
     }
 
     async fn rehash(&self, id: i64, old: &str, new: &str) -> Result<bool, AccountError> {
@@ -216,6 +224,7 @@ fn account(row: &Row) -> Result<Account, AccountError> {
             admin: row.try_get(2)?,
             disabled: row.try_get(3)?,
             created_at: Timestamp::from_micros(row.try_get(4)?),
+            email: row.try_get(5)?,
         })
     };
     account().map_err(|error: DatabaseError| error.into())

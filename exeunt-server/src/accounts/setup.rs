@@ -2,58 +2,17 @@
 //!
 //! Must never make a second account, never work twice, and never be kept in the file other than as a hash (R43).
 
-use std::fmt;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use exeunt::{Timestamp, Verifier};
-use sha2::{Digest as _, Sha256};
+use exeunt::Timestamp;
 
 use super::backend::NewAccount;
 use super::name::Name;
+use super::secret::LinkSecret;
 use super::{Account, AccountError, Accounts};
 
 /// How long a set-up link can be used.
 pub const SETUP_LINK_LASTS: Duration = Duration::from_secs(15 * 60);
-
-/// The secret in a set-up link: 32 random bytes. No Clone, Display or Serialize; Debug prints `SetupSecret(..)`.
-pub struct SetupSecret([u8; 32]);
-
-impl SetupSecret {
-    #[expect(clippy::disallowed_methods, reason = "the one place of the server that makes a secret")]
-    fn generate() -> Self {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).expect("the operating system has random bytes");
-        Self(bytes)
-    }
-
-    /// As it stands in the link: 43 base64url characters.
-    #[must_use]
-    pub fn expose(&self) -> String {
-        URL_SAFE_NO_PAD.encode(self.0)
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        bytes.try_into().ok().map(Self)
-    }
-
-    fn hash(&self) -> [u8; 32] {
-        Sha256::digest(self.0).into()
-    }
-
-    /// In constant time.
-    fn is(&self, verifier: [u8; 32]) -> bool {
-        Verifier::from_bytes(self.hash()) == Verifier::from_bytes(verifier)
-    }
-}
-
-impl fmt::Debug for SetupSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SetupSecret(..)")
-    }
-}
 
 impl Accounts {
     /// Makes a set-up link, valid for 15 minutes while there is no account. The one before is void from now on.
@@ -61,8 +20,8 @@ impl Accounts {
     /// # Errors
     ///
     /// [`AccountError::NotEmpty`], or the database did not answer.
-    pub async fn new_setup_link(&self, now: Timestamp) -> Result<SetupSecret, AccountError> {
-        let secret = SetupSecret::generate();
+    pub async fn new_setup_link(&self, now: Timestamp) -> Result<LinkSecret, AccountError> {
+        let secret = LinkSecret::generate();
         let verifier = secret.hash();
         if !self.backend.put_setup_link(verifier, now.plus(SETUP_LINK_LASTS)).await? {
             return Err(AccountError::NotEmpty);
@@ -77,7 +36,7 @@ impl Accounts {
     ///
     /// If the database did not answer.
     pub async fn setup_is_valid(&self, secret: &str, now: Timestamp) -> Result<bool, AccountError> {
-        let Some(secret) = SetupSecret::parse(secret) else { return Ok(false) };
+        let Some(secret) = LinkSecret::parse(secret) else { return Ok(false) };
         let verifier = self.backend.setup_link(now).await?;
         Ok(verifier.is_some_and(|verifier| secret.is(verifier)))
     }
@@ -98,11 +57,12 @@ impl Accounts {
         if !self.setup_is_valid(secret, now).await? {
             return Err(AccountError::SetupInvalid);
         }
-        let secret = SetupSecret::parse(secret).ok_or(AccountError::SetupInvalid)?;
+        let secret = LinkSecret::parse(secret).ok_or(AccountError::SetupInvalid)?;
         let name = Name::new(name)?;
         let password = self.new_hash(password, &[name.as_str()]).await?;
         let link = Some(secret.hash());
-        let made = self.backend.add(NewAccount { name, password, admin: true, now, link }).await?;
+        let made =
+            self.backend.add(NewAccount { name, password, admin: true, email: None, now, link }).await?;
         made.ok_or(AccountError::SetupInvalid).inspect(|account| self.told_added(account))
     }
 }
@@ -123,10 +83,14 @@ mod tests {
         let now = Timestamp::from_secs(1_767_225_600);
         let (old, new) =
             (accounts.new_setup_link(now).await.unwrap(), accounts.new_setup_link(now).await.unwrap());
-        let with = async |secret: SetupSecret| {
+        let with = async |secret: LinkSecret| {
             let name = Name::new("alice").unwrap();
             let (password, link) = ("phc".to_owned(), Some(secret.hash()));
-            accounts.backend.add(NewAccount { name, password, admin: true, now, link }).await.unwrap()
+            accounts
+                .backend
+                .add(NewAccount { name, password, admin: true, email: None, now, link })
+                .await
+                .unwrap()
         };
         assert!(with(old).await.is_none());
         assert!(accounts.is_empty().await.unwrap());

@@ -1,6 +1,8 @@
 //! Accounts in a SQLite file.
 //!
-//! Must never find an account by anything but its number or folded name.
+//! Must never find an account by anything but its number or folded name; but for a password reset, by its address.
+
+mod reset;
 
 mod change_password;
 mod edit;
@@ -13,6 +15,7 @@ use exeunt::store::sqlite::{Database, DatabaseError, OpenError, Tx, destroy_all_
 use exeunt::{SessionId, Timestamp, UserId, Verifier};
 
 use super::backend::{Backend, Change, ENDINGS, Ending, Login, NewAccount};
+use super::email::Email;
 use super::{Account, AccountError};
 
 /// The steps that make the tables, in order. A step that was released is never edited.
@@ -21,6 +24,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("../../migrations/2_endings.sql"),
     include_str!("../../migrations/3_throttle.sql"),
     include_str!("../../migrations/4_events.sql"),
+    include_str!("../../migrations/5_mail.sql"),
     include_str!("../../migrations/6_administration.sql"),
 ];
 
@@ -127,7 +131,7 @@ impl Backend for SqliteAccounts {
     }
 }
 
-const ACCOUNT: &str = "id, name, admin, disabled, created_at";
+const ACCOUNT: &str = "id, name, admin, disabled, created_at, email";
 
 fn account(row: &Row<'_>) -> Result<Account, rusqlite::Error> {
     Ok(Account {
@@ -136,6 +140,7 @@ fn account(row: &Row<'_>) -> Result<Account, rusqlite::Error> {
         admin: row.get(2)?,
         disabled: row.get(3)?,
         created_at: Timestamp::from_micros(row.get(4)?),
+        email: row.get(5)?,
     })
 }
 
@@ -203,11 +208,13 @@ fn add(tx: &Tx, new: &NewAccount) -> Result<Option<Account>, DatabaseError> {
         }
     }
     let sql = format!(
-        "INSERT INTO accounts (name, folded, password, admin, created_at) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (folded) DO NOTHING RETURNING {ACCOUNT}"
+        "INSERT INTO accounts (name, folded, password, admin, created_at, email, email_folded)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (folded) DO NOTHING RETURNING {ACCOUNT}"
     );
-    let NewAccount { name, password, admin, now, .. } = new;
-    let added = one(tx, &sql, params![name.as_str(), name.folded(), password, admin, now.as_micros()])?;
+    let NewAccount { name, password, admin, email, now, .. } = new;
+    let (name, folded, now) = (name.as_str(), name.folded(), now.as_micros());
+    let (email, email_folded) = (email.as_ref().map(Email::as_str), email.as_ref().map(Email::folded));
+    let added = one(tx, &sql, params![name, folded, password, admin, now, email, email_folded])?;
     // With the first account a set-up link is used up, or has lost its purpose.
     tx.prepare_cached("DELETE FROM setup_link")?.execute([])?;
     Ok(added)
@@ -272,7 +279,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let accounts = SqliteAccounts::open(Database::open(folder.path().join("a.db")).unwrap()).unwrap();
         let (name, now) = (Name::new("a").unwrap(), Timestamp::default());
-        let new = NewAccount { name, password: "old".to_owned(), admin: false, now, link: None };
+        let new = NewAccount { name, password: "old".to_owned(), admin: false, email: None, now, link: None };
         let id = accounts.add(new).await.unwrap().unwrap().id;
         assert!(accounts.rehash(id, "old", "old, dearer").await.unwrap());
         accounts.write(move |tx| Ok(set_password(tx, id, "new")?)).await.unwrap();

@@ -18,12 +18,13 @@ use crate::engines::EngineError;
 #[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
 #[expect(missing_docs, reason = "each is documented at the command line, in `cli`")]
 pub enum Command {
-    AccountAdd { name: String, password: NewPassword, admin: bool },
+    AccountAdd { name: String, password: NewPassword, admin: bool, email: Option<String> },
     AccountList,
     AccountDisable { name: String, even_the_last: bool },
     AccountEnable { name: String },
     AccountUnlock { name: String },
     AccountPassword { name: String, password: NewPassword },
+    AccountEmail { name: String, email: Option<String> },
     AccountRemove { name: String, even_the_last: bool },
     AccountRole { name: String, admin: bool, even_the_last: bool },
     SetupLink,
@@ -60,6 +61,7 @@ impl Command {
             Self::AccountEnable { .. } => "account enable",
             Self::AccountUnlock { .. } => "account unlock",
             Self::AccountPassword { .. } => "account password",
+            Self::AccountEmail { .. } => "account email",
             Self::AccountRemove { .. } => "account remove",
             Self::AccountRole { .. } => "account role",
             Self::SetupLink => "account setup-link",
@@ -320,10 +322,13 @@ impl From<AccountError> for Failure {
             AccountError::NameTaken | AccountError::NotEmpty => Code::AlreadyExists,
             AccountError::NoSuchAccount => Code::NotFound,
             AccountError::LastAdministrator => Code::LastAdministrator,
-            AccountError::BadName { .. } | AccountError::BadPassword { .. } => Code::Usage,
+            AccountError::BadName { .. }
+            | AccountError::BadPassword { .. }
+            | AccountError::BadEmail { .. } => Code::Usage,
             AccountError::Busy | AccountError::Database(_) | AccountError::SessionsLeft { .. } => Code::Store,
             AccountError::Session(error) => code_of(error),
             AccountError::SetupInvalid
+            | AccountError::ResetInvalid
             | AccountError::Hash(_)
             | AccountError::Breached(_)
             | AccountError::WrongPassword

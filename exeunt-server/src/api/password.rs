@@ -26,7 +26,7 @@ pub(crate) struct ChangePassword {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Ended {
     /// How many sessions.
-    ended: usize,
+    pub(super) ended: usize,
 }
 
 /// Change one's own password

@@ -14,6 +14,7 @@ use tower::ServiceExt as _;
 use super::*;
 use crate::accounts::{Accounts, Cost, Hasher};
 use crate::config::{Config, Options};
+use crate::mail::Outbox;
 
 struct World {
     app: Router,
@@ -261,6 +262,37 @@ async fn each_documented_answer_is_given_and_looks_as_documented() {
         world.ask("GET", (path, ""), &[], None).await;
     }
 
+    let (reset, confirm) = (("/api/auth/reset", ""), ("/api/auth/reset/confirm", ""));
+    let bob = r#"{"username":"bob"}"#;
+    assert_eq!(world.ask("POST", reset, &[], Some(bob)).await.status, 404, "nothing sends messages");
+    let folder = world._folder.path().join("mail");
+    let config = Config::decide(Options { mail_dir: Some(folder.clone()), ..Options::default() }).unwrap();
+    let outbox = Outbox::open(&config, Arc::clone(&world.clock) as Arc<dyn Clock>).unwrap();
+    let mailing = world.state.accounts.clone().mailing(outbox.clone());
+    let mailing = mailing.resetting("https://h", Duration::from_secs(60));
+    world.state.accounts = mailing.clone();
+    world.app = router(world.state.clone());
+    mailing.set_email("alice", Some("alice@example.org")).await.unwrap();
+    assert_eq!(world.ask("POST", reset, &[], Some(RIGHT)).await.status, 202);
+    for path in [reset, confirm] {
+        for body in [Some("{"), Some("{}"), Some(&*big), None] {
+            world.ask("POST", path, &[], body).await;
+        }
+        world.ask("POST", path, &[evil], Some("{}")).await;
+    }
+    let until = tokio::time::Instant::now() + Duration::from_secs(60);
+    mailing.finish_resets(until).await;
+    outbox.drain(until).await;
+    let message = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    let message = std::fs::read_to_string(message).unwrap();
+    let secret = message.split("secret=").nth(1).unwrap().lines().next().unwrap();
+    for (password, status) in [("", 422), ("correct horse battery staple", 200), ("x", 404)] {
+        let given = json!({"secret": secret, "password": password}).to_string();
+        assert_eq!(world.ask("POST", confirm, &[], Some(&given)).await.status, status);
+    }
+    // It takes no more, as where too many wait.
+    assert_eq!(world.ask("POST", reset, &[], Some(bob)).await.status, 503);
+
     // While the store does not answer.
     let silent = SessionLayer::new(Sessions::new(super::tests::Silent));
     world.app = router(AppState { layer: silent, ..world.state.clone() });
@@ -282,6 +314,10 @@ async fn each_documented_answer_is_given_and_looks_as_documented() {
 
     // The one that takes two at once; `of_two_changes_at_once_one_is_done` gives it.
     world.seen.get_mut("POST /api/auth/password").unwrap().insert("409".to_owned());
+    // `one_source_is_told_to_wait_after_twenty_requests` gives it.
+    world.seen.get_mut("POST /api/auth/reset").unwrap().insert("429".to_owned());
+    // As for every change of an account: the accounts of this test always answer.
+    world.seen.get_mut("POST /api/auth/reset/confirm").unwrap().insert("503".to_owned());
     assert_eq!(world.seen, world.documented());
 }
 

@@ -6,17 +6,24 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use exeunt::{By, Origin, Sessions};
+use exeunt::{By, Origin, Sessions, SystemClock};
+use tokio::time::Instant;
 
 use super::{AccountCommand, Cli, Role, SessionCommand, Top, events, password, show, store};
 use crate::accounts::{AccountError, Hasher};
 use crate::admin::{Admin, Code, Command, Failure, Reply};
 use crate::config::{self, Config, ConfigError, Options, Place};
 use crate::engines::{AccountsLost, EngineError, Engines, Patience, password_policy};
+use crate::mail::Outbox;
 use crate::{control, serve};
+
+/// How long a command waits for the mail server to take the notices of what it did.
+const NOTICES_WITHIN: Duration = Duration::from_secs(10);
 
 /// Runs the program with these arguments, the first of which is its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -110,9 +117,10 @@ fn one_thread() -> anyhow::Result<tokio::runtime::Runtime> {
 
 fn account(command: AccountCommand) -> Result<Command, Failure> {
     Ok(match command {
-        AccountCommand::Add { name, password, admin } => {
-            Command::AccountAdd { name, password: password::read(password.password_stdin)?, admin }
+        AccountCommand::Add { name, password, admin, email } => {
+            Command::AccountAdd { name, password: password::read(password.password_stdin)?, admin, email }
         }
+        AccountCommand::Email { name, address, none: _ } => Command::AccountEmail { name, email: address },
         AccountCommand::List => Command::AccountList,
         AccountCommand::Disable { name, last } => {
             Command::AccountDisable { name, even_the_last: last.even_the_last }
@@ -167,12 +175,15 @@ async fn do_it(config: &Config, engines: Engines, command: Command) -> Result<Re
     let sessions = Sessions::over(engines.store(0).await?).lifetime(config.lifetime());
     let hasher = Hasher::new().map_err(|error| Failure::caused(Code::Failed, &error))?;
     let policy = password_policy(config).map_err(|error| Failure::caused(Code::Usage, &error))?;
-    let accounts = engines.accounts(&sessions, hasher).await?.policy(policy);
+    let outbox = Outbox::open(config, Arc::new(SystemClock::new()));
+    let outbox = outbox.map_err(|error| Failure::caused(Code::Usage, &error))?;
+    let accounts = engines.accounts(&sessions, hasher).await?.policy(policy).mailing(outbox.clone());
     let audit = accounts.audit();
     let admin = Admin::new(accounts, sessions, engines.clone(), config.public_url_at(config.listen));
     let reply = Origin::default().by(By::Operator).scope(admin.run(command)).await;
     audit.stop().await;
     engines.close();
+    outbox.drain(Instant::now() + NOTICES_WITHIN).await;
     reply
 }
 

@@ -32,7 +32,8 @@ pub(super) fn text(reply: &Reply) -> String {
 fn one(account: &Account) -> String {
     let admin = if account.admin { ", administrator" } else { "" };
     let disabled = if account.disabled { ", disabled" } else { "" };
-    format!("account {} {:?}{admin}{disabled}", account.id, account.name)
+    let email = account.email.as_ref().map(|email| format!(", {email}")).unwrap_or_default();
+    format!("account {} {:?}{admin}{disabled}{email}", account.id, account.name)
 }
 
 fn ended(sessions: usize) -> String {
@@ -43,12 +44,13 @@ fn ended(sessions: usize) -> String {
 }
 
 fn list_accounts(accounts: &[Account]) -> String {
-    let head = ["NUMBER", "NAME", "ROLE", "STATE", "ADDED"].map(str::to_owned);
+    let head = ["NUMBER", "NAME", "ROLE", "STATE", "ADDED", "E-MAIL"].map(str::to_owned);
     let row = |account: &Account| {
         let role = if account.admin { "administrator" } else { "-" };
         let state = if account.disabled { "disabled" } else { "enabled" };
         let added = account.created_at.to_string();
-        [account.id.to_string(), account.name.clone(), role.to_owned(), state.to_owned(), added]
+        let email = account.email.clone().unwrap_or_else(|| "-".to_owned());
+        [account.id.to_string(), account.name.clone(), role.to_owned(), state.to_owned(), added, email]
     };
     table(std::iter::once(head).chain(accounts.iter().map(row)).collect())
 }

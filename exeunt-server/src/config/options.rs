@@ -11,7 +11,7 @@ use exeunt::Lifetime;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Colour, Link, Place, PublicUrl};
+use super::{Colour, Link, MailFrom, Place, PublicUrl, SmtpUrl};
 
 /// The options, as far as they are set. A field's documentation is its help, and its comment in `exeunt config`.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,6 +148,32 @@ pub struct Options {
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub metrics: Option<SocketAddr>,
 
+    /// The mail server that messages go to: smtps://user:password@mail.example.org (TLS), or smtp://… (STARTTLS, without
+    /// which nothing is sent; a server on this machine needs none). Messages are links to reset a password, and notices
+    /// of changes of an account. A password in a URL can be seen in the list of processes if it is given as a flag: set
+    /// it in the file, or by a variable.
+    #[arg(long, value_name = "URL", value_parser = SmtpUrl::parser())]
+    pub smtp: Option<SmtpUrl>,
+
+    /// The folder that messages go to in place of a mail server, one file each: for development.
+    #[arg(long, value_name = "FOLDER")]
+    pub mail_dir: Option<PathBuf>,
+
+    /// Whether messages go to the log in place of a mail server, with their links: for development, since whoever reads
+    /// the log can then set passwords.
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub mail_log: Option<bool>,
+
+    /// Whom messages come from. If it is not set: no-reply at the host of the public URL.
+    #[arg(long, value_name = "ADDRESS")]
+    pub mail_from: Option<MailFrom>,
+
+    /// How long a link to reset a password can be used: 1m to 24h. Long enough for slow mail, short since it opens the
+    /// account to whoever reads it.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[serde(default, with = "duration")]
+    pub reset_link_for: Option<Duration>,
+
     /// How to write the log: text or json. If it is not set: text on a terminal, JSON otherwise.
     #[arg(long, value_name = "text|json")]
     pub log_format: Option<LogFormat>,
@@ -215,6 +241,11 @@ impl Options {
             brand_links: Some(Vec::new()),
             brand_folder: None,
             metrics: None,
+            smtp: None,
+            mail_dir: None,
+            mail_log: Some(false),
+            mail_from: None,
+            reset_link_for: Some(Duration::from_secs(20 * 60)),
             log_format: None,
             log: Some("info".to_owned()),
         }
@@ -250,6 +281,11 @@ impl Options {
             brand_links: self.brand_links.or(below.brand_links),
             brand_folder: self.brand_folder.or(below.brand_folder),
             metrics: self.metrics.or(below.metrics),
+            smtp: self.smtp.or(below.smtp),
+            mail_dir: self.mail_dir.or(below.mail_dir),
+            mail_log: self.mail_log.or(below.mail_log),
+            mail_from: self.mail_from.or(below.mail_from),
+            reset_link_for: self.reset_link_for.or(below.reset_link_for),
             log_format: self.log_format.or(below.log_format),
             log: self.log.or(below.log),
         }

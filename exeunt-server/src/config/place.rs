@@ -209,7 +209,7 @@ pub(super) fn without_passwords(text: &str) -> String {
 }
 
 /// Rather leaves out too much than too little: a password that was not encoded may look like any part of a URL.
-fn without_password(text: &str) -> String {
+pub(super) fn without_password(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let at = match rest.get(..authority).and_then(|authority| authority.rfind('@')) {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use clap::{Args as _, Command};
 
-use super::{Options, Place};
+use super::{Options, Place, SmtpUrl};
 
 const WIDTH: usize = 100;
 
@@ -17,6 +17,9 @@ const HEAD: &str = "\
 ";
 
 const LEFT_OUT: &str = "# There is a password in it, which is left out here: put it in again.\n";
+/// A user alone would not load again.
+const LOGIN_LEFT_OUT: &str =
+    "# There are a user and a password in it, which are left out here: put them in again.\n";
 
 /// A TOML file with every option explained: those that are set as they are, the others commented out.
 #[must_use]
@@ -41,6 +44,9 @@ pub fn print(set: &Options) -> String {
         if secret(key) {
             file.push_str(LEFT_OUT);
         }
+        if key == "smtp" && set.smtp.as_ref().is_some_and(SmtpUrl::has_password) {
+            file.push_str(LOGIN_LEFT_OUT);
+        }
         let line = match (set_table.get(key), defaults.get(key)) {
             (Some(value), _) => format!("{key} = {value}"),
             (None, Some(default)) => format!("#{key} = {default}"),
@@ -64,6 +70,9 @@ fn example(key: &str) -> &'static str {
         "brand_accent" => r##""#0b57d0""##,
         "brand_folder" => r#""/etc/exeunt/brand""#,
         "metrics" => r#""127.0.0.1:9090""#,
+        "smtp" => r#""smtps://mail.example.org""#,
+        "mail_dir" => r#""mail""#,
+        "mail_from" => r#""Example login <no-reply@example.org>""#,
         "log_format" => r#""json""#,
         _ => r#""""#,
     }
@@ -116,14 +125,16 @@ mod tests {
         let set = Options {
             store: Some("redis://:secret@h/0".parse().unwrap()),
             accounts: Some("postgres://u:secret@h/d?password=secret".parse().unwrap()),
+            smtp: Some("smtps://u:secret@h?ca=a.pem".parse().unwrap()),
             ..Options::default()
         };
         let printed = print(&set);
         assert!(!printed.contains("secret"), "{printed}");
-        assert_eq!(printed.matches(LEFT_OUT).count(), 2);
+        assert_eq!((printed.matches(LEFT_OUT).count(), printed.matches(LOGIN_LEFT_OUT).count()), (2, 1));
         let read: Options = toml::from_str(&printed).unwrap();
         assert_eq!(read.store, Some("redis://h/0".parse().unwrap()));
         assert_eq!(read.accounts, Some("postgres://u@h/d".parse().unwrap()));
+        assert_eq!(read.smtp, Some("smtps://h?ca=a.pem".parse().unwrap()));
     }
 
     #[test]
@@ -139,6 +150,9 @@ mod tests {
             "brand_accent",
             "brand_folder",
             "metrics",
+            "smtp",
+            "mail_dir",
+            "mail_from",
             "log_format",
         ];
         let shown = uncommented(&print(&Options::default()), &without_default);

@@ -122,6 +122,11 @@ mod tests {
             ("EXEUNT_BRAND_ACCENT", "#0b57d0"),
             ("EXEUNT_BRAND_LINKS", "Help=https://example.org/help,Privacy=/privacy"),
             ("EXEUNT_BRAND_FOLDER", "brand"),
+            ("EXEUNT_SMTP", "smtps://mail.example.org"),
+            ("EXEUNT_MAIL_DIR", "mail"),
+            ("EXEUNT_MAIL_LOG", "true"),
+            ("EXEUNT_MAIL_FROM", "Log in <a@example.org>"),
+            ("EXEUNT_RESET_LINK_FOR", "10m"),
             ("EXEUNT_LOG_FORMAT", "json"),
             ("EXEUNT_LOG", "debug"),
         ];
@@ -205,9 +210,16 @@ mod tests {
         let error = set(&[("EXEUNT_STORE", "mysql://u:secret@h/d")], None).unwrap_err().to_string();
         assert!(error.contains("EXEUNT_STORE") && error.contains("mysql:// is not known"), "{error}");
         assert!(!error.contains("secret"), "{error}");
+        let error = set(&[("EXEUNT_SMTP", "http://u:secret@h")], None).unwrap_err().to_string();
+        assert!(error.contains("EXEUNT_SMTP") && error.contains("smtps://"), "{error}");
+        assert!(!error.contains("secret"), "{error}");
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("c.toml");
-        for text in ["store = \"mysql://u:secret@h/d\"\n", "store = \"redis://u:secret@h/d\n"] {
+        for text in [
+            "smtp = \"http://u:secret@h\"\n",
+            "store = \"mysql://u:secret@h/d\"\n",
+            "store = \"redis://u:secret@h/d\n",
+        ] {
             std::fs::write(&file, text).unwrap();
             let error = set(&[], Some(&file)).unwrap_err().to_string();
             assert!(error.contains("line 1") && !error.contains("secret"), "{error}");

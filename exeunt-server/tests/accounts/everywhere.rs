@@ -426,7 +426,7 @@ async fn neither_the_file_nor_debug_output_has_a_password_or_a_set_up_secret(kep
     let server = Server::new(kept).await;
     let secret = server.accounts.new_setup_link(server.now).await.unwrap();
     let text = secret.expose();
-    assert_eq!(format!("{secret:?}"), "SetupSecret(..)");
+    assert_eq!(format!("{secret:?}"), "LinkSecret(..)");
     server.add("alice", RIGHT).await;
     server.verify("alice", "a wrong staple").await;
     assert_eq!(format!("{:?}", credentials("alice", RIGHT)), "Credentials(..)");

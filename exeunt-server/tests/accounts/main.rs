@@ -13,8 +13,11 @@ mod change_password;
 #[path = "../common/mod.rs"]
 mod common;
 mod everywhere;
+mod mail;
 #[expect(dead_code, reason = "the library's tests stop at more points")]
 #[path = "../../../exeunt/tests/common/pausing.rs"]
 mod pausing;
+mod reset;
+mod smtp;
 mod throttle;
 mod timing;

@@ -25,6 +25,7 @@ mod nodes;
 mod outages;
 mod pages;
 mod passwords;
+mod reset;
 mod support;
 mod throttle;
 mod traces;

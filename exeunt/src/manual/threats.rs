@@ -17,6 +17,7 @@
 //! | A copied cookie is used beside its owner | Logging in again and changing the password give the session a new token; the copy is dead at once. |
 //! | Finding out who has an account | [`Users::verify`](crate::Users::verify) has one answer to every kind of wrong; the application has to take equally long over each. |
 //! | A login that was being checked while the password changed | [`Users::is_current`](crate::Users::is_current) is asked after the session was stored and before its token leaves. |
+//! | Password reset as a way in (the server has one, the library none) | The link goes to the account's own address, begins with the configured URL, works once for 20 minutes, is kept as a hash, logs nobody in, and ends all sessions; the answer is the same for every name. |
 //! | The login page sends people to another site | [`local_path`](crate::http::local_path) lets only paths on this server through. |
 //! | The store is down | 503 on everything protected, never "not logged in", never "logged in". |
 //!

@@ -31,7 +31,9 @@ const DRIVERS: &[(&str, &[&str])] = &[
 
 /// The layers of the server, innermost first. Those that stand in one do not know each other.
 const LAYERS: &[&[&str]] = &[
-    &["accounts", "config", "html", "proxy"],
+    &["config", "html", "proxy"],
+    &["mail"],
+    &["accounts"],
     &["engines"],
     &["admin", "site"],
     &["backup", "control", "copy", "cors", "metrics", "telemetry"],

@@ -37,10 +37,11 @@ impl ChangePassword for PostgresAccounts {
         swap: Swap,
         except: SessionId,
     ) -> Result<Option<(Account, Vec<SessionId>)>, AccountError> {
-        let then = format!("SELECT {ACCOUNT}, ARRAY(SELECT exeunt_destroy_all(id::TEXT, $4)) FROM changed");
+        let then =
+            format!("SELECT {ACCOUNT}, ARRAY(SELECT exeunt_destroy_all(id::TEXT, $4)) AS ended FROM changed");
         let except = except.to_i64();
         let Some(row) = self.swapped(&swap, &then, &[(&except, Type::INT8)]).await? else { return Ok(None) };
-        let ended: Vec<i64> = row.try_get(5).map_err(DatabaseError::from)?;
+        let ended: Vec<i64> = row.try_get("ended").map_err(DatabaseError::from)?;
         Ok(Some((account(&row)?, ended.into_iter().filter_map(SessionId::from_i64).collect())))
     }
 
@@ -51,11 +52,11 @@ impl ChangePassword for PostgresAccounts {
         at: Timestamp,
     ) -> Result<Option<(Account, i64)>, AccountError> {
         let then = ", noted AS (
-                INSERT INTO exeunt_endings (user_id, reason, at) SELECT id::TEXT, $4, $5 FROM changed RETURNING id
+                INSERT INTO exeunt_endings (user_id, reason, at) SELECT id::TEXT, $4, $5 FROM changed RETURNING id AS note
             )
-            SELECT changed.id, name, admin, disabled, created_at, noted.id FROM changed, noted";
+            SELECT changed.*, note FROM changed, noted";
         let more: [Param<'_>; 2] = [(&reason, Type::TEXT), (&at.as_micros(), Type::INT8)];
         let Some(row) = self.swapped(&swap, then, &more).await? else { return Ok(None) };
-        Ok(Some((account(&row)?, row.try_get(5).map_err(DatabaseError::from)?)))
+        Ok(Some((account(&row)?, row.try_get("note").map_err(DatabaseError::from)?)))
     }
 }

@@ -45,7 +45,7 @@ struct Row {
 
 impl Row {
     fn new(account: &Account, now: Timestamp) -> Self {
-        let Account { id, name, admin, disabled, created_at } = account;
+        let Account { id, name, admin, disabled, created_at, .. } = account;
         Self {
             id: *id,
             name: name.clone(),
