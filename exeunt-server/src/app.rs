@@ -14,7 +14,7 @@ use axum::routing::{any, get, post};
 use exeunt::{AuthRouter, Event, EventKind, Events, RequireSession};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::api::admin::{accounts, require_admin, sessions};
+use crate::api::admin::{accounts, events, require_admin, sessions};
 use crate::html::BrandError;
 use crate::site::{AppState, Site};
 use crate::{api, clients, cors, error, openapi, pages, telemetry};
@@ -110,6 +110,7 @@ fn admin(state: &AppState) -> Router {
         .route("/accounts", get(accounts::list).post(accounts::add))
         .route("/accounts/{id}", one)
         .route("/sessions", get(sessions::list).delete(sessions::end_many))
+        .route("/events", get(events::list))
         .route("/sessions/{id}", get(sessions::show).delete(sessions::end_one))
         .fallback(error::not_found)
         .layer(from_fn_with_state(state.clone(), require_admin))

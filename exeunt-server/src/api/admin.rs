@@ -6,6 +6,7 @@
 pub(crate) mod accounts;
 mod answer;
 mod body;
+pub(crate) mod events;
 mod guard;
 pub(crate) mod sessions;
 

@@ -30,6 +30,7 @@ on_every_engine!(async
     of_two_administrators_who_end_each_other_at_once_one_stays,
     sessions_are_listed_and_ended_one_or_an_accounts_or_all,
     each_action_is_told_once_with_who_did_it_and_why,
+    events_are_shown_to_administrators_a_page_at_a_time,
 );
 
 const CHEAP: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
@@ -130,7 +131,8 @@ impl House {
 }
 
 /// Every route, and some that are not there.
-const ROUTES: [(&str, &str); 12] = [
+const ROUTES: [(&str, &str); 13] = [
+    ("GET", "/api/admin/events"),
     ("GET", "/api/admin/accounts"),
     ("HEAD", "/api/admin/accounts"),
     ("POST", "/api/admin/accounts"),
@@ -581,5 +583,42 @@ async fn sessions_are_listed_and_ended_one_or_an_accounts_or_all(kept: Kept) {
     assert_eq!(house.delete("/api/admin/sessions", &root).await, (200, json!({"sessions_ended": 3})));
     for cookie in &cookies {
         assert!(!house.lives(cookie).await);
+    }
+}
+
+async fn events_are_shown_to_administrators_a_page_at_a_time(kept: Kept) {
+    // R20, R38
+    let house = House::new(kept).await;
+    let audit = house.accounts.audit();
+    let alice = house.add("alice", false).await;
+    let (root, session) = (house.login("root").await, house.login("alice").await);
+    assert_eq!(house.get("/api/admin/events", &session).await.0, 403);
+    assert_eq!(house.patch(alice, &root, json!({"disabled": true})).await.0, 200);
+    audit.stop().await;
+
+    let (status, page) = house.get("/api/admin/events?limit=2", &root).await;
+    let told = |page: &Value| -> Vec<Value> {
+        let events = page["events"].as_array().unwrap();
+        events
+            .iter()
+            .map(|event| json!([event["event"], event["account"], event["by"], event["by_name"]]))
+            .collect()
+    };
+    assert_eq!(status, 200);
+    let ended = json!(["session_ended", "alice", "administrator", "root"]);
+    let disabled = json!(["account_disabled", "alice", "administrator", "root"]);
+    assert_eq!(told(&page), [ended.clone(), disabled.clone()]);
+    let next = page["next"].as_i64().unwrap();
+    let (_, page) = house.get(&format!("/api/admin/events?before={next}&limit=1000"), &root).await;
+    assert!(page["next"].is_null() && told(&page).len() == 3, "{page}");
+    let (_, page) = house.get(&format!("/api/admin/events?account={alice}&after=0"), &root).await;
+    let login = json!(["login", "alice", "owner", null]);
+    assert_eq!(told(&page), [json!(["account_added", "alice", null, null]), login, disabled, ended]);
+    let (_, page) = house.get("/api/admin/events?since=2999-01-01T00:00:00Z", &root).await;
+    assert_eq!(page, json!({"events": [], "next": null}));
+    for bad in
+        ["limit=0", "limit=1001", "since=yesterday", "since=", "account=alice", "x=1", "after=1&after=2"]
+    {
+        assert_eq!(house.get(&format!("/api/admin/events?{bad}"), &root).await.0, 400, "{bad}");
     }
 }
