@@ -337,5 +337,5 @@ async fn the_document_and_its_page_can_be_read_without_a_session_and_ask_no_othe
     }
     assert!(!page.body.contains("<script") && !page.body.contains("style=") && !page.body.contains("//"));
     let policy = page.headers.get(header::CONTENT_SECURITY_POLICY).unwrap().to_str().unwrap();
-    assert!(policy.starts_with("default-src 'none'; style-src 'self'"), "{policy}");
+    assert!(policy.starts_with("default-src 'none'; script-src 'self'; connect-src 'self';"), "{policy}");
 }
