@@ -358,13 +358,14 @@ async fn a_file_of_the_version_before_addresses_is_copied() {
     for engine in [Engine::File, Engine::Postgres] {
         let (from, to) = (Engine::File.fresh(&folder), engine.fresh(&folder));
         let server = Open::on(&from).await;
-        server.accounts().add("anna", "one", false, server.sessions.now()).await.unwrap();
+        server.accounts().add("anna", ONE, false, server.sessions.now()).await.unwrap();
         server.close();
         let old = Connection::open(from.file().unwrap()).unwrap();
         old.execute_batch(
             "DROP TRIGGER reset_link_of_removed_account; DROP TABLE reset_links; DROP INDEX accounts_by_email;
+             DROP INDEX administrators;
              ALTER TABLE accounts DROP COLUMN email; ALTER TABLE accounts DROP COLUMN email_folded;
-             UPDATE migration SET version = 3 WHERE component = 'accounts'",
+             UPDATE migration SET version = 4 WHERE component = 'accounts'",
         )
         .unwrap();
         drop(old);
@@ -372,7 +373,7 @@ async fn a_file_of_the_version_before_addresses_is_copied() {
         let there = Open::on(&to).await;
         let anna = there.accounts().find("anna").await.unwrap().unwrap();
         assert_eq!((anna.id, anna.email), (1, None));
-        assert!(log_in_at(&there, "anna", "one").await.is_some());
+        assert!(log_in_at(&there, "anna", ONE).await.is_some());
     }
 }
 

@@ -58,6 +58,10 @@ impl Mail {
     }
 }
 
+const OLD: &str = "old words, battery, staple";
+const NEW: &str = "new words, battery, staple";
+const THIRD: &str = "third words, battery, staple";
+
 struct Server {
     accounts: Accounts,
     sessions: Sessions,
@@ -94,7 +98,7 @@ impl Server {
     }
 
     async fn add(&self, name: &str, email: Option<&str>) {
-        self.accounts.add_with_email(name, "old", false, email, self.now).await.unwrap();
+        self.accounts.add_with_email(name, OLD, false, email, self.now).await.unwrap();
     }
 
     fn mail(&self) -> PathBuf {
@@ -177,17 +181,17 @@ async fn a_link_sets_the_password_once_ends_all_sessions_and_logs_nobody_in(kept
     // R42, R18, R59
     let server = Server::with_alice(kept).await;
     server.add("bob", None).await;
-    let (one, two) = (server.login("old").await.unwrap(), server.login("old").await.unwrap());
-    let bob = Credentials { username: "bob".to_owned(), password: "old".to_owned() };
+    let (one, two) = (server.login(OLD).await.unwrap(), server.login(OLD).await.unwrap());
+    let bob = Credentials { username: "bob".to_owned(), password: OLD.to_owned() };
     let bob = server.sessions.login(&server.accounts, bob, LoginOptions::default()).await.unwrap().unwrap();
-    let being_checked = server.verify("old").await.unwrap();
+    let being_checked = server.verify(OLD).await.unwrap();
 
     let secret = server.secret_at(server.now).await;
     assert_eq!(secret.len(), 43);
     let whose = server.accounts.reset_link(&secret, server.now).await.unwrap().unwrap();
     assert_eq!(whose.name, "alice");
     assert!(server.lives(&one).await, "asking for a link changes nothing");
-    assert!(server.verify("old").await.is_some());
+    assert!(server.verify(OLD).await.is_some());
 
     // Where nodes can share their engines, another one than the one that sent it.
     let other = match kept {
@@ -201,7 +205,7 @@ async fn a_link_sets_the_password_once_ends_all_sessions_and_logs_nobody_in(kept
     let (ended, mail) = server
         .sent(async |_| {
             // Through the outbox of the node that does it, which is this process.
-            accounts.redeem_reset(&secret, "new", server.now).await
+            accounts.redeem_reset(&secret, NEW, server.now).await
         })
         .await;
     assert_eq!(ended.unwrap(), 2);
@@ -211,17 +215,17 @@ async fn a_link_sets_the_password_once_ends_all_sessions_and_logs_nobody_in(kept
     }
     assert!(server.lives(&bob).await);
     assert!(server.sessions.list(&whose.user()).await.unwrap().is_empty(), "nobody is logged in by it");
-    assert!(server.verify("old").await.is_none() && server.verify("new").await.is_some());
+    assert!(server.verify(OLD).await.is_none() && server.verify(NEW).await.is_some());
     assert!(!server.accounts.is_current(&being_checked).await.unwrap(), "a login that was being checked");
 
-    let replayed = (server.redeem(&secret, "third").await, node.redeem(&secret, "third").await);
+    let replayed = (server.redeem(&secret, THIRD).await, node.redeem(&secret, THIRD).await);
     assert!(invalid(&replayed.0) && invalid(&replayed.1), "{replayed:?}");
     assert!(!server.is_valid_at(&secret, server.now).await);
-    assert!(server.verify("new").await.is_some());
+    assert!(server.verify(NEW).await.is_some());
 
     let secret = server.secret_at(server.now).await;
     let (ended, mail) =
-        server.sent(async |accounts| accounts.redeem_reset(&secret, "x", server.now).await).await;
+        server.sent(async |accounts| accounts.redeem_reset(&secret, THIRD, server.now).await).await;
     assert_eq!(ended.unwrap(), 0);
     assert_eq!(mail.len(), 1);
     assert_eq!((mail[0].to.as_str(), mail[0].subject.as_str()), (ALICE, "Your password was reset"));
@@ -241,10 +245,10 @@ async fn a_link_is_void_once_it_expired_or_anything_moved_on(kept: Kept) {
     let refused = async |secret: &str, now: Timestamp, why: &str| {
         assert!(!server.is_valid_at(secret, now).await, "{why}");
         let hashed = server.hasher.hashed();
-        let outcome = server.accounts.redeem_reset(secret, "new", now).await;
+        let outcome = server.accounts.redeem_reset(secret, NEW, now).await;
         assert!(invalid(&outcome), "{why}: {outcome:?}");
         assert_eq!(server.hasher.hashed(), hashed, "{why}: what is void costs no hash");
-        assert!(server.verify("new").await.is_none(), "{why}");
+        assert!(server.verify(NEW).await.is_none(), "{why}");
     };
 
     let (old, at) = link().await;
@@ -260,7 +264,7 @@ async fn a_link_is_void_once_it_expired_or_anything_moved_on(kept: Kept) {
 
     let accounts = &server.accounts;
     let (secret, at) = link().await;
-    accounts.set_password("alice", "other").await.unwrap();
+    accounts.set_password("alice", THIRD).await.unwrap();
     refused(&secret, at, "the password was changed").await;
 
     let (secret, at) = link().await;
@@ -286,12 +290,12 @@ async fn of_two_uses_of_a_link_at_once_exactly_one_wins(kept: Kept) {
     for round in 0..20 {
         let now = server.now.plus(HOUR * round);
         let secret = server.secret_at(now).await;
-        let uses = ["one", "two", "three"].map(|password| {
+        let uses = [OLD, NEW, THIRD].map(|password| {
             let (accounts, secret) = (server.accounts.clone(), secret.clone());
             tokio::spawn(async move { accounts.redeem_reset(&secret, password, now).await })
         });
         let mut won = Vec::new();
-        for (used, password) in uses.into_iter().zip(["one", "two", "three"]) {
+        for (used, password) in uses.into_iter().zip([OLD, NEW, THIRD]) {
             match used.await.unwrap() {
                 Ok(_) => won.push(password),
                 outcome => assert!(invalid(&outcome), "round {round}: {outcome:?}"),
@@ -305,10 +309,10 @@ async fn of_two_uses_of_a_link_at_once_exactly_one_wins(kept: Kept) {
 async fn of_a_reset_and_a_login_at_the_same_time_no_session_is_left(kept: Kept) {
     // R18, R42
     let server = Server::with_alice(kept).await;
-    let mut password = "old".to_owned();
+    let mut password = OLD.to_owned();
     for round in 0..20 {
         let now = server.now.plus(HOUR * round);
-        let (secret, new) = (server.secret_at(now).await, format!("password {round}"));
+        let (secret, new) = (server.secret_at(now).await, format!("battery staple {round} horses"));
         let reset = async {
             // So that it begins earlier or later.
             for _ in 0..round % 10 {
@@ -370,9 +374,9 @@ async fn an_account_gets_three_links_an_hour_and_the_last_one_stays_valid(kept: 
 
 async fn a_bad_password_leaves_the_link_valid(kept: Kept) {
     let server = Server::with_alice(kept).await;
-    let session = server.login("old").await.unwrap();
+    let session = server.login(OLD).await.unwrap();
     let secret = server.secret_at(server.now).await;
-    for bad in ["", &"x".repeat(1025)] {
+    for bad in ["", "short", &"x".repeat(1025)] {
         let refused = server.redeem(&secret, bad).await;
         assert!(matches!(refused, Err(AccountError::BadPassword { .. })), "{refused:?}");
     }
@@ -400,7 +404,7 @@ async fn a_changed_address_is_told_to_the_old_one(kept: Kept) {
     for bad in ["", "alice", "a b@example.org", "a@example.org\r\nBcc: b@example.net"] {
         let refused = accounts.set_email("alice", Some(bad)).await;
         assert!(matches!(refused, Err(AccountError::BadEmail { .. })), "{bad:?}");
-        let refused = accounts.add_with_email("x", "x", false, Some(bad), server.now).await;
+        let refused = accounts.add_with_email("x", OLD, false, Some(bad), server.now).await;
         assert!(matches!(refused, Err(AccountError::BadEmail { .. })), "{bad:?}");
     }
     assert!(matches!(accounts.set_email("nobody", None).await, Err(AccountError::NoSuchAccount)));
@@ -416,10 +420,10 @@ async fn a_changed_password_is_told(kept: Kept) {
     // R59
     let server = Server::with_alice(kept).await;
     server.add("mute", None).await;
-    let (_, mail) = server.sent(async |accounts| accounts.set_password("alice", "new").await.unwrap()).await;
+    let (_, mail) = server.sent(async |accounts| accounts.set_password("alice", NEW).await.unwrap()).await;
     assert_eq!(mail.len(), 1, "{mail:?}");
     assert_eq!((mail[0].to.as_str(), mail[0].subject.as_str()), (ALICE, "Your password was changed"));
-    let (_, mail) = server.sent(async |accounts| accounts.set_password("mute", "new").await.unwrap()).await;
+    let (_, mail) = server.sent(async |accounts| accounts.set_password("mute", NEW).await.unwrap()).await;
     assert_eq!(mail, []);
     let (refused, mail) = server.sent(async |accounts| accounts.set_password("alice", "").await).await;
     assert!(refused.is_err() && mail.is_empty());
@@ -446,15 +450,15 @@ async fn a_reset_whose_sessions_cannot_be_ended_is_done_says_so_and_is_made_up_f
     // R18, R42
     for kept in [Kept::TwoFiles, Kept::FileAndPostgres] {
         let server = Server::with_alice(kept).await;
-        let session = server.login("old").await.unwrap();
+        let session = server.login(OLD).await.unwrap();
         let secret = server.secret_at(server.now).await;
         let lock = Connection::open(&server.places.store).unwrap();
         lock.execute_batch("BEGIN IMMEDIATE").unwrap();
         let (outcome, mail) =
-            server.sent(async |accounts| accounts.redeem_reset(&secret, "new", server.now).await).await;
+            server.sent(async |accounts| accounts.redeem_reset(&secret, NEW, server.now).await).await;
         let Err(AccountError::SessionsLeft { done, .. }) = outcome else { panic!("{outcome:?}") };
         assert_eq!((done, mail.len()), ("the password is changed", 1));
-        assert!(server.verify("old").await.is_none() && server.verify("new").await.is_some());
+        assert!(server.verify(OLD).await.is_none() && server.verify(NEW).await.is_some());
         drop(lock);
         server.accounts.work_off(&server.sessions).await.unwrap();
         assert!(!server.lives(&session).await);
