@@ -5,7 +5,7 @@
 
 use exeunt::http::Renewed;
 use exeunt::store::async_trait;
-use exeunt::{By, EventKind, Origin, Session, SessionId, Timestamp, Users as _};
+use exeunt::{By, EventKind, Origin, Session, SessionId, Timestamp};
 use tracing::Instrument as _;
 
 use super::events::{self, Changed};
@@ -92,7 +92,8 @@ impl Accounts {
         // Of an account that is gone no password is right.
         let account = found.ok_or(AccountError::WrongPassword)?;
         let given = Credentials { username: account.name.clone(), password: current };
-        let verified = self.verify(given).await.map_err(exeunt::Error::from)?;
+        let proved = self.prove(given).await.map_err(exeunt::Error::from)?;
+        let verified = proved.map(|proved| proved.verified);
         let Some(verified) = verified.filter(|verified| verified.user() == session.user()) else {
             self.told_wrong_password(&account, session.id());
             return Err(AccountError::WrongPassword);

@@ -74,8 +74,14 @@ pub(super) trait Clients {
         verifiers: Vec<[u8; 32]>,
     ) -> Result<Option<[u8; 32]>, AccountError>;
 
-    /// Remembers a client of an account as seen now, and forgets those beyond [`MOST_OF_AN_ACCOUNT`].
-    async fn put_client(&self, account: i64, verifier: [u8; 32], now: Timestamp) -> Result<(), AccountError>;
+    /// Remembers a client of an account as seen now, and forgets those beyond [`MOST_OF_AN_ACCOUNT`]. Whether there was any
+    /// client of it before.
+    async fn put_client(
+        &self,
+        account: i64,
+        verifier: [u8; 32],
+        now: Timestamp,
+    ) -> Result<bool, AccountError>;
 
     /// Forgets clients that were not seen since, and those of accounts that are gone. How many.
     async fn purge_clients(&self, before: Timestamp) -> Result<u64, AccountError>;
@@ -92,8 +98,9 @@ impl Accounts {
         }
     }
 
-    /// Remembers the client of a login that was right. That this fails is no reason to refuse it.
-    pub(super) async fn remember_client(&self, account: i64, known: Option<[u8; 32]>) {
+    /// Remembers the client of a login that was right, and says whether it is another one than those before. That this fails is
+    /// no reason to refuse the login.
+    pub(super) async fn remember_client(&self, account: i64, known: Option<[u8; 32]>) -> bool {
         let asking = Asking::current();
         let (verifier, badges) = match known {
             Some(verifier) => (verifier, asking.badges.clone()),
@@ -105,8 +112,14 @@ impl Accounts {
             }
         };
         match self.backend.put_client(account, verifier, self.now()).await {
-            Ok(()) => asking.keep(badges),
-            Err(error) => events::client_not_remembered(account, &error),
+            Ok(had_others) => {
+                asking.keep(badges);
+                had_others && known.is_none()
+            }
+            Err(error) => {
+                events::client_not_remembered(account, &error);
+                false
+            }
         }
     }
 }

@@ -34,6 +34,30 @@ impl Users for Accounts {
     /// One try taken before, and one hash of the same cost, for an unknown name, a disabled account, a wrong and a right
     /// password (R32, R33, R35).
     async fn verify(&self, given: Credentials) -> Result<Option<Verified>, UsersError> {
+        let Some(proved) = self.prove(given).await? else { return Ok(None) };
+        if self.remember_client(proved.id, proved.client).await {
+            self.tell_of_new_client(proved.id).await;
+        }
+        Ok(Some(proved.verified))
+    }
+
+    async fn is_current(&self, verified: &Verified) -> Result<bool, UsersError> {
+        let Ok(id) = verified.user().as_str().parse() else { return Ok(false) };
+        self.backend.is_current(id, verified.stamp()).await.map_err(UsersError::new)
+    }
+}
+
+/// Somebody whose password was right.
+pub(super) struct Proved {
+    pub(super) verified: Verified,
+    id: i64,
+    /// The badge by which the client is known.
+    client: Option<[u8; 32]>,
+}
+
+impl Accounts {
+    /// As `verify`, for somebody who is logged in: it says nothing of their client.
+    pub(super) async fn prove(&self, given: Credentials) -> Result<Option<Proved>, UsersError> {
         let name = Name::new(&given.username);
         let found = match &name {
             Ok(name) => self.backend.login(name.folded()).await,
@@ -64,19 +88,11 @@ impl Users for Accounts {
             }
         };
         self.settle_right(tried).await;
-        self.remember_client(login.id, client).await;
-        if client.is_none() {
-            self.tell_of_new_client(login.id).await;
-        }
         if checked == Checked::RightButCheap {
             self.rehash(&login, &given.password).await;
         }
-        Ok(Some(Verified::new(UserId::from(login.id), login.stamp).named(login.name)))
-    }
-
-    async fn is_current(&self, verified: &Verified) -> Result<bool, UsersError> {
-        let Ok(id) = verified.user().as_str().parse() else { return Ok(false) };
-        self.backend.is_current(id, verified.stamp()).await.map_err(UsersError::new)
+        let verified = Verified::new(UserId::from(login.id), login.stamp).named(login.name);
+        Ok(Some(Proved { verified, id: login.id, client }))
     }
 }
 

@@ -35,14 +35,17 @@ fn with_alice(kept: Kept) -> Place {
     place
 }
 
-/// All messages, once the server that sent them has stopped.
+const NEW_CLIENT: &str = "Subject: A login from a new device\r\n";
+
+/// All messages but those of new clients, once the server that sent them has stopped: here every login is from a new one.
 fn messages(place: &Place, server: Server) -> Vec<String> {
     let (status, _) = server.stop();
     assert!(status.success());
     let folder: PathBuf = place.path().join("mail");
     let read = |entry: std::io::Result<fs::DirEntry>| fs::read_to_string(entry.unwrap().path()).unwrap();
-    let messages = fs::read_dir(&folder).unwrap().map(read).collect();
+    let mut messages: Vec<String> = fs::read_dir(&folder).unwrap().map(read).collect();
     fs::remove_dir_all(folder).unwrap();
+    messages.retain(|message| !message.contains(NEW_CLIENT));
     messages
 }
 
@@ -233,5 +236,34 @@ fn whoever_changes_their_own_password_is_told_of_it() {
         let sent = messages(&place, server);
         let [notice] = &sent[..] else { panic!("{sent:?}") };
         assert!(notice.contains("Subject: Your password was changed\r\n"), "{notice}");
+    }
+}
+
+#[test]
+fn a_login_from_another_client_than_those_before_is_told() {
+    // R59
+    for kept in [Kept::OneFile, Kept::Postgres] {
+        let place = with_alice(kept);
+        let server = serve(&place);
+        let log_in = |badge: &str| {
+            let body = serde_json::json!({ "username": "alice", "password": PASSWORD }).to_string();
+            let headers = [JSON, ("User-Agent", "Firefox/140.0 (X11; Linux x86_64)"), ("Cookie", badge)];
+            let answer = server.send("POST", "/api/auth/login", &headers, &body);
+            assert_eq!(answer.status, 200, "{answer:?}");
+            let set = answer.headers.iter().filter(|(name, _)| name == "set-cookie");
+            let set: Vec<_> = set.filter_map(|(_, value)| value.split(';').next()).collect();
+            set.iter().find(|cookie| cookie.contains("client=")).map(|cookie| (*cookie).to_owned()).unwrap()
+        };
+        // The first one of all, and the same again.
+        let badge = log_in("");
+        log_in(&badge);
+        let told = || fs::read_dir(place.path().join("mail")).map_or(0, Iterator::count);
+        log_in("");
+        let (status, _) = server.stop();
+        assert!(status.success());
+        assert_eq!(told(), 1);
+        let message = fs::read_dir(place.path().join("mail")).unwrap().next().unwrap().unwrap();
+        let message = fs::read_to_string(message.path()).unwrap();
+        assert!(message.contains(NEW_CLIENT) && message.contains("Firefox on Linux"), "{message}");
     }
 }

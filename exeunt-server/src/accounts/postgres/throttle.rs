@@ -135,23 +135,30 @@ impl Clients for PostgresAccounts {
         Ok(verifier.try_into().ok())
     }
 
-    async fn put_client(&self, account: i64, verifier: [u8; 32], now: Timestamp) -> Result<(), AccountError> {
-        // Both parts see the table as it was before: of the others, one fewer than may be stays.
+    async fn put_client(
+        &self,
+        account: i64,
+        verifier: [u8; 32],
+        now: Timestamp,
+    ) -> Result<bool, AccountError> {
+        // All parts see the table as it was before: of the others, one fewer than may be stays.
         let sql = "WITH kept AS (
                 INSERT INTO exeunt_client (account, verifier, seen_at) VALUES ($1, $2, $3)
                 ON CONFLICT (account, verifier) DO UPDATE SET seen_at = excluded.seen_at
+            ), dropped AS (
+                DELETE FROM exeunt_client WHERE account = $1 AND verifier IN (
+                    SELECT verifier FROM exeunt_client WHERE account = $1 AND verifier <> $2
+                    ORDER BY seen_at DESC OFFSET $4)
             )
-            DELETE FROM exeunt_client WHERE account = $1 AND verifier IN (
-                SELECT verifier FROM exeunt_client WHERE account = $1 AND verifier <> $2
-                ORDER BY seen_at DESC OFFSET $4)";
+            SELECT EXISTS (SELECT 1 FROM exeunt_client WHERE account = $1)";
         let params: [Param<'_>; 4] = [
             (&account, Type::INT8),
             (&verifier.as_slice(), Type::BYTEA),
             (&now.as_micros(), Type::INT8),
             (&(MOST_OF_AN_ACCOUNT - 1), Type::INT8),
         ];
-        self.query(sql, &params).await?;
-        Ok(())
+        let row = self.first(sql, &params).await?;
+        Ok(row.map(|row| row.try_get(0)).transpose().map_err(DatabaseError::from)?.unwrap_or_default())
     }
 
     async fn purge_clients(&self, before: Timestamp) -> Result<u64, AccountError> {

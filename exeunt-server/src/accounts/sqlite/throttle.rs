@@ -65,7 +65,12 @@ impl Clients for SqliteAccounts {
         Ok(found?)
     }
 
-    async fn put_client(&self, account: i64, verifier: [u8; 32], now: Timestamp) -> Result<(), AccountError> {
+    async fn put_client(
+        &self,
+        account: i64,
+        verifier: [u8; 32],
+        now: Timestamp,
+    ) -> Result<bool, AccountError> {
         self.write(move |tx| Ok(put_client(tx, account, verifier, now)?)).await
     }
 
@@ -141,12 +146,13 @@ fn purge(tx: &Tx, now: Timestamp, before: Timestamp, most: i64, step: i64) -> Re
     Ok((old + low) as u64)
 }
 
-fn put_client(tx: &Tx, account: i64, verifier: [u8; 32], now: Timestamp) -> Result<(), DatabaseError> {
+fn put_client(tx: &Tx, account: i64, verifier: [u8; 32], now: Timestamp) -> Result<bool, DatabaseError> {
+    let had_others = tx.prepare_cached("SELECT 1 FROM client WHERE account = ?1")?.exists([account])?;
     let sql = "INSERT INTO client (account, verifier, seen_at) VALUES (?1, ?2, ?3)
                ON CONFLICT (account, verifier) DO UPDATE SET seen_at = excluded.seen_at";
     tx.prepare_cached(sql)?.execute(params![account, verifier, now.as_micros()])?;
     let sql = "DELETE FROM client WHERE account = ?1 AND verifier IN (
                    SELECT verifier FROM client WHERE account = ?1 ORDER BY seen_at DESC LIMIT -1 OFFSET ?2)";
     tx.prepare_cached(sql)?.execute(params![account, MOST_OF_AN_ACCOUNT])?;
-    Ok(())
+    Ok(had_others)
 }
