@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 pub(super) struct NewAccount {
     /// At most 64 characters of any script.
     name: String,
-    /// Its owner changes it after the first login.
+    /// Its owner had better change it after the first login.
     #[schema(format = Password)]
     password: String,
     /// Whether it may administer others. Default: no.
