@@ -104,7 +104,7 @@ impl From<SqliteDatabase> for Engine {
 }
 
 /// Somebody who may log in, as far as others may know.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Account {
     /// Never given to another account, not even after this one was removed.
     pub id: i64,
@@ -116,8 +116,10 @@ pub struct Account {
     pub disabled: bool,
     /// When it was added; RFC 3339 in JSON.
     #[serde(with = "crate::accounts::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// Where its messages go, if anywhere. Whether its owner reads them there was not asked.
+    #[schema(required)]
     pub email: Option<String>,
 }
 

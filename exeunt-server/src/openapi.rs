@@ -13,11 +13,11 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 use utoipa::OpenApi as _;
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Response as Answer, ResponseBuilder};
 
-use crate::api;
+use crate::api::{self, admin};
 
 const PROBLEM: &str = "application/problem+json";
 
@@ -25,7 +25,8 @@ const PROBLEM: &str = "application/problem+json";
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(title = "exeunt", description = "\
-Login and logout, one's own sessions and one's own password.
+Login and logout, one's own sessions and one's own password; and, for administrators, accounts, everybody's sessions, and \
+what happened.
 
 A session is a cookie that login sets: HttpOnly, so that scripts cannot read it. Send it back as any browser does.
 
@@ -47,6 +48,16 @@ A request with the header `Session-Extend: no` does not keep the session alive: 
         api::reset::ask,
         api::reset::confirm,
         api::me,
+        admin::accounts::list,
+        admin::accounts::add,
+        admin::accounts::show,
+        admin::accounts::change,
+        admin::accounts::remove,
+        admin::sessions::list,
+        admin::sessions::end_many,
+        admin::sessions::show,
+        admin::sessions::end_one,
+        admin::events::list,
         api::healthz,
         api::readyz,
     ),
@@ -55,6 +66,7 @@ A request with the header `Session-Extend: no` does not keep the session alive: 
         (name = "session", description = "Logging in and out"),
         (name = "sessions", description = "All of one's own sessions"),
         (name = "account", description = "One's own account"),
+        (name = "administration", description = "For administrators alone: accounts, everybody's sessions, and what happened"),
         (name = "server", description = "Signs of life"),
     )
 )]
@@ -91,7 +103,10 @@ pub(crate) fn document(cookie_name: &str) -> OpenApi {
     let cookie = ApiKeyValue::with_description(cookie_name, "Set by login, removed by logout.");
     let scheme = SecurityScheme::ApiKey(ApiKey::Cookie(cookie));
     document.components.get_or_insert_default().add_security_scheme("session", scheme);
-    for item in document.paths.paths.values_mut() {
+    for (path, item) in &mut document.paths.paths {
+        if path.starts_with("/api/admin/") {
+            administers(item);
+        }
         let unsafes = [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
         for operation in unsafes.into_iter().flatten() {
             refuses(operation, "403", "Sent from another site: nothing was done");
@@ -100,6 +115,21 @@ pub(crate) fn document(cookie_name: &str) -> OpenApi {
         item.get.iter_mut().for_each(complete);
     }
     document
+}
+
+/// What goes for all that administrators alone may do: `api::admin` guards each in one place, too.
+fn administers(item: &mut PathItem) {
+    for operation in [&mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten() {
+        refuses(
+            operation,
+            "403",
+            "For administrators alone; or log in again first (`urn:exeunt:reauthenticate`); or sent from another site",
+        );
+        if operation.request_body.is_some() {
+            refuses(operation, "413", "The body has more than 64 KiB");
+        }
+    }
+    item.get.iter_mut().for_each(|operation| refuses(operation, "403", "For administrators alone"));
 }
 
 /// What goes for all that need a session, or a body, is said in one place.

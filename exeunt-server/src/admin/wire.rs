@@ -162,28 +162,34 @@ impl fmt::Debug for SetupLink {
 }
 
 /// A live session, as an operator may see it.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SessionLine {
     /// Its public name.
+    #[schema(value_type = String)]
     pub id: SessionId,
     /// The name of its account; `None` if that is gone.
+    #[schema(required)]
     pub account: Option<String>,
     /// The number of its account.
     pub user: String,
     /// When its owner logged in.
     #[serde(with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// When it was last seen, to a 60th of the idle timeout.
     #[serde(with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub seen_at: Timestamp,
     /// When it ends if it is not seen again.
     #[serde(with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
     /// What logged in, as a person would put it.
     pub client: String,
     /// As it named itself.
     pub user_agent: String,
     /// Where it logged in from.
+    #[schema(value_type = Option<String>, required)]
     pub address: Option<IpAddr>,
     /// Whether its owner asked to be remembered.
     pub remembered: bool,

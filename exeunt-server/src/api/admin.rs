@@ -8,6 +8,7 @@ mod answer;
 mod body;
 pub(crate) mod events;
 mod guard;
+mod schema;
 pub(crate) mod sessions;
 
 use axum::response::Response;

@@ -40,6 +40,7 @@ pub(crate) struct Ended {
         (status = 403, description = "Not the current password: all is as it was. Or sent from another site"),
         (status = 409, description = "Somebody else changed the account meanwhile: nothing was done, and this session is over"),
         (status = 422, description = "A member is missing or unknown, or the new password is refused, which `detail` explains"),
+        (status = 429, description = "Too many tries at this account, or from this address: `Retry-After`"),
         (status = 503, description = "Nothing is known, or, as `detail` says then, the password *is* changed and the sessions are yet to end"),
     )
 )]

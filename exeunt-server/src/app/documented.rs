@@ -2,6 +2,8 @@
 //!
 //! Must never know a route by itself: what there is, the router says.
 
+mod administration;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::body::{Body, to_bytes};
@@ -48,7 +50,10 @@ impl World {
         let database = Database::open(folder.path().join("exeunt.db")).unwrap();
         let cheap = Hasher::with(Cost { memory_kib: 8, passes: 1, lanes: 1 }, 1, 100).unwrap();
         let accounts = Accounts::open(database, cheap).await.unwrap().apart_from(sessions.clone());
-        accounts.add("alice", "correct horse battery staple", false, sessions.now()).await.unwrap();
+        let accounts = accounts.reporting_to(sessions.events().clone());
+        for (name, admin) in [("alice", false), ("root", true)] {
+            accounts.add(name, "correct horse battery staple", admin, sessions.now()).await.unwrap();
+        }
         let state = AppState { layer: SessionLayer::new(sessions), accounts, site };
         let document = serde_json::to_value(openapi::document("__Host-session")).unwrap();
         Self { app: router(state.clone()), state, clock, document, seen: BTreeMap::new(), _folder: folder }
@@ -122,6 +127,9 @@ impl World {
             Value::Array(_) => "array",
             Value::Object(_) => "object",
         };
+        if let Some(parts) = schema.get("allOf").and_then(Value::as_array) {
+            return self.value_fits(&self.merged(parts), value);
+        }
         let kinds = schema.get("type").ok_or("a schema without a type")?;
         if kinds != is && !kinds.as_array().is_some_and(|kinds| kinds.contains(&is.into())) {
             return Err(format!("{value} is no {kinds}"));
@@ -139,6 +147,18 @@ impl World {
             Some(missing) => Err(format!("{missing} is missing")),
             None => Ok(()),
         }
+    }
+
+    /// One object with the members of several.
+    fn merged(&self, parts: &[Value]) -> Value {
+        let (mut properties, mut required) = (serde_json::Map::new(), Vec::new());
+        for part in parts {
+            let name = part.get("$ref").and_then(Value::as_str);
+            let part = name.map_or(part, |name| self.document.pointer(&name[1..]).unwrap());
+            properties.extend(part.get("properties").and_then(Value::as_object).unwrap().clone());
+            required.extend(part.get("required").and_then(Value::as_array).unwrap().clone());
+        }
+        json!({"type": "object", "properties": properties, "required": required})
     }
 
     /// Each operation of the document, with its statuses.
@@ -161,6 +181,10 @@ fn paths_of(router: &Router) -> BTreeSet<String> {
     quoted.filter(|text| text.starts_with('/') && !text.contains("__private")).map(str::to_owned).collect()
 }
 
+fn request() -> axum::http::Request<()> {
+    axum::http::Request::get("/").body(()).unwrap()
+}
+
 #[tokio::test]
 async fn every_route_of_the_api_is_documented_with_each_of_its_methods_and_nothing_else_is() {
     let world = World::new().await;
@@ -170,11 +194,13 @@ async fn every_route_of_the_api_is_documented_with_each_of_its_methods_and_nothi
         assert!(paths.contains(sure), "the router does not show {sure} any more: {paths:?}");
     }
     let layer = &world.state.layer;
-    let request = axum::http::Request::get("/").body(()).unwrap();
-    let request = exeunt::testing::logged_in(layer, exeunt::UserId::from(1), request).await.unwrap();
+    let request = exeunt::testing::logged_in(layer, exeunt::UserId::from(2), request()).await.unwrap();
     let cookie = request.headers().get("cookie").unwrap().to_str().unwrap().to_owned();
     let mut there = BTreeSet::new();
-    for path in paths.iter().filter(|path| path.starts_with("/api/") && *path != "/api/") {
+    // What is nested brings these along, where nothing is.
+    let nests = ["/api/", "/api/admin", "/api/admin/"];
+    let routes = |path: &&String| path.starts_with("/api/") && !nests.contains(&path.as_str());
+    for path in paths.iter().filter(routes) {
         let request = axum::http::Request::builder().method(Method::TRACE).uri(path.replace(['{', '}'], ""));
         let answer = world.send(request.header("cookie", &cookie), Body::empty()).await;
         assert_eq!(answer.status, 405, "{path}");
@@ -293,12 +319,26 @@ async fn each_documented_answer_is_given_and_looks_as_documented() {
     // It takes no more, as where too many wait.
     assert_eq!(world.ask("POST", reset, &[], Some(bob)).await.status, 503);
 
+    administration::each_answer(&mut world).await;
+
+    // Ten may be wrong; from then on nobody may try for a while, however right.
+    for path in [login, again, password] {
+        let cookie = exeunt::testing::logged_in(&world.state.layer, exeunt::UserId::from(1), request()).await;
+        let cookie = cookie.unwrap().headers().get("cookie").unwrap().to_str().unwrap().to_owned();
+        let given = if path == password { change("wrong", "new") } else { WRONG.to_owned() };
+        let mut last = 0;
+        for _ in 0..=10 {
+            last = world.ask("POST", path, &[("cookie", &cookie)], Some(&given)).await.status;
+        }
+        assert_eq!(last, 429, "{path:?}");
+    }
+
     // While the store does not answer.
     let silent = SessionLayer::new(Sessions::new(super::tests::Silent));
     world.app = router(AppState { layer: silent, ..world.state.clone() });
     let session = ("cookie", "__Host-session=NEB1pc4MX3ekHQQswZlZDdz31zjUWRZyjyY3m-mCQGNCbjYH7Gkz1A");
     for path in [login, again, password] {
-        world.ask("POST", path, &[session], Some(RIGHT)).await;
+        world.ask("POST", path, &[session], Some(administration::ROOT)).await;
     }
     for (method, path) in [
         ("DELETE", logout),
@@ -308,7 +348,10 @@ async fn each_documented_answer_is_given_and_looks_as_documented() {
         ("DELETE", (one, "AAAAAAAAAAA")),
         ("GET", ("/api/me", "")),
         ("GET", ("/readyz", "")),
-    ] {
+    ]
+    .into_iter()
+    .chain(administration::ALL)
+    {
         world.ask(method, path, &[session], None).await;
     }
 

@@ -14,6 +14,7 @@ use crate::api::password::Ended;
         (status = 200, description = "Logged in", body = LoggedIn,
             headers(("Set-Cookie" = String, description = "The session"))),
         (status = 401, description = "Wrong credentials"),
+        (status = 429, description = "Too many tries at this account, or from this address: `Retry-After`"),
     )
 )]
 fn login() {}
@@ -27,6 +28,7 @@ fn login() {}
         (status = 200, description = "The session has a new token", body = LoggedIn,
             headers(("Set-Cookie" = String, description = "The session's new token"))),
         (status = 403, description = "Wrong credentials, or those of somebody else: the session is as it was. Or sent from another site"),
+        (status = 429, description = "Too many tries at this account, or from this address: `Retry-After`"),
     )
 )]
 fn reauthenticate() {}

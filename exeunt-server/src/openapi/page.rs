@@ -93,17 +93,30 @@ fn operation_of(document: &Value, path: &str, method: &str, operation: &Value) -
 /// The members of the JSON object, or of each in the list, that a body is.
 fn fields(document: &Value, body: &Value) -> Vec<Field> {
     let schema = body.pointer("/content/application~1json/schema").unwrap_or(&Value::Null);
-    let schema = resolved(document, schema.get("items").unwrap_or(schema));
+    members(document, schema.get("items").unwrap_or(schema), "")
+}
+
+/// Those of an object, and of the objects in it, as `account.name` or `accounts[].name`.
+fn members(document: &Value, schema: &Value, within: &str) -> Vec<Field> {
+    let schema = resolved(document, schema);
+    let parts = schema.get("allOf").and_then(Value::as_array).into_iter().flatten();
+    let mut all: Vec<Field> = parts.flat_map(|part| members(document, part, within)).collect();
     let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
     let required: Vec<&str> = required.filter_map(Value::as_str).collect();
-    let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
-    let field = |(name, property): (&String, &Value)| Field {
-        name: name.clone(),
-        kind: kind(property),
-        required: required.contains(&name.as_str()),
-        about: text(property, "description"),
-    };
-    properties.map(field).collect()
+    for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        let whole = format!("{within}{name}");
+        all.push(Field {
+            name: whole.clone(),
+            kind: kind(resolved(document, property)),
+            required: required.contains(&name.as_str()),
+            about: text(property, "description"),
+        });
+        all.extend(match property.get("items") {
+            Some(items) => members(document, items, &format!("{whole}[].")),
+            None => members(document, property, &format!("{whole}.")),
+        });
+    }
+    all
 }
 
 fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {

@@ -17,6 +17,17 @@ pub(super) struct Problem {
     detail: Option<String>,
     /// Why a password may not be one, as one word that stays the same, such as `too_short` or `breached`.
     reason: Option<String>,
+    /// What is wrong with which member of the body, where that is known of each.
+    errors: Option<Vec<Fault>>,
+}
+
+/// What is wrong with a member of the body.
+#[derive(ToSchema)]
+pub(super) struct Fault {
+    /// Which (RFC 6901), such as `#/name`; `#` is the whole.
+    pointer: String,
+    /// What is wrong with it.
+    detail: String,
 }
 
 /// Who wants to log in.

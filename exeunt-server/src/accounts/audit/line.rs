@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 use crate::accounts::rfc3339;
 
 /// Something that happened, as the audit table has it. Absent fields are not known, or say nothing of this event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct EventLine {
     /// Rises with each; what was seen up to one id goes on after it.
     pub id: i64,
     /// When; RFC 3339, UTC, with microseconds in JSON.
     #[serde(with = "rfc3339::micros")]
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// What, as one word, such as `session_ended`.
     pub event: String,
@@ -27,6 +28,7 @@ pub struct EventLine {
     pub user: Option<String>,
     /// Which session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub session: Option<SessionId>,
     /// Why, as one word.
     #[serde(default, skip_serializing_if = "Option::is_none")]

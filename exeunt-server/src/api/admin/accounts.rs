@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::{bad_query, failed, faulty};
 use super::body::Body;
+use super::schema;
 use super::to_the_end;
 use crate::accounts::{Account, AccountError, Changes, Last};
 use crate::site::AppState;
@@ -19,7 +20,8 @@ const PAGE: usize = 100;
 const LARGEST_PAGE: usize = 1_000;
 
 /// Which accounts to list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Which {
     /// Those whose names begin so, in any case.
@@ -28,20 +30,23 @@ pub(crate) struct Which {
     /// Those after this name.
     #[serde(default)]
     after: String,
+    /// At most so many; 100 if it is left out.
+    #[param(minimum = 1, maximum = 1000, nullable = false)]
     limit: Option<usize>,
 }
 
 /// Some accounts.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Accounts {
     /// In the order of names without regard to case.
     accounts: Vec<Account>,
     /// The name to go on after; `null` at the end.
+    #[schema(required)]
     next: Option<String>,
 }
 
 /// An account, changed or removed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct Changed {
     /// As it is now; a removed one as it was.
     account: Account,
@@ -49,7 +54,15 @@ pub(crate) struct Changed {
     sessions_ended: usize,
 }
 
-/// `GET /api/admin/accounts?prefix=&after=&limit=`
+/// List accounts
+#[utoipa::path(
+    get, path = "/api/admin/accounts", tag = "administration", security(("session" = [])), params(Which),
+    operation_id = "list_accounts",
+    responses(
+        (status = 200, description = "Some accounts", body = Accounts),
+        (status = 400, description = "The query has something else, or something twice"),
+    )
+)]
 pub(crate) async fn list(
     State(state): State<AppState>,
     which: Result<Query<Which>, QueryRejection>,
@@ -68,7 +81,16 @@ pub(crate) async fn list(
     Ok(Json(Accounts { accounts, next }))
 }
 
-/// `GET /api/admin/accounts/{id}`
+/// Show an account
+#[utoipa::path(
+    get, path = "/api/admin/accounts/{id}", tag = "administration", security(("session" = [])),
+    operation_id = "show_account",
+    params(("id" = i64, Path, description = "The account's number")),
+    responses(
+        (status = 200, description = "The account", body = Account),
+        (status = 404, description = "There is no such account"),
+    )
+)]
 pub(crate) async fn show(
     State(state): State<AppState>,
     id: Result<Path<i64>, PathRejection>,
@@ -77,7 +99,18 @@ pub(crate) async fn show(
     found.map(Json).ok_or_else(|| failed(AccountError::NoSuchAccount))
 }
 
-/// `POST /api/admin/accounts` with `name`, `password` and maybe `admin`.
+/// Add an account
+#[utoipa::path(
+    post, path = "/api/admin/accounts", tag = "administration", security(("session" = [])),
+    operation_id = "add_account", request_body = schema::NewAccount,
+    responses(
+        (status = 201, description = "It is added", body = Account,
+            headers(("Location" = String, description = "Where it can be shown, changed and removed"))),
+        (status = 409, description = "There is an account of that name already, maybe in another case"),
+        (status = 422, description = "Something is missing, unknown or refused, which `errors` explains"),
+        (status = 503, description = "Too many passwords are being hashed, or nothing is known: `detail` says which"),
+    )
+)]
 pub(crate) async fn add(State(state): State<AppState>, request: Request) -> Result<Response, Response> {
     let mut body = Body::read(request).await?;
     let (name, password) = (body.needed_text("name"), body.needed_text("password"));
@@ -90,7 +123,21 @@ pub(crate) async fn add(State(state): State<AppState>, request: Request) -> Resu
     Ok((StatusCode::CREATED, [(header::LOCATION, place)], Json(account)).into_response())
 }
 
-/// `PATCH /api/admin/accounts/{id}` with some of `admin`, `disabled` and `password`.
+/// Change an account
+///
+/// In one step. Where its password or its role changes, or it is disabled, its sessions end.
+#[utoipa::path(
+    patch, path = "/api/admin/accounts/{id}", tag = "administration", security(("session" = [])),
+    operation_id = "change_account", request_body = schema::AccountChanges,
+    params(("id" = i64, Path, description = "The account's number")),
+    responses(
+        (status = 200, description = "It is changed", body = Changed),
+        (status = 404, description = "There is no such account"),
+        (status = 409, description = "Nobody would be left to administer (`urn:exeunt:last-administrator`): nothing was done"),
+        (status = 422, description = "Something is missing, unknown or refused, which `errors` explains"),
+        (status = 503, description = "Nothing is known, or, as `detail` says then, it *is* changed and its sessions are yet to end"),
+    )
+)]
 pub(crate) async fn change(
     State(state): State<AppState>,
     id: Result<Path<i64>, PathRejection>,
@@ -113,7 +160,20 @@ pub(crate) async fn change(
     Ok(Json(Changed { account, sessions_ended }))
 }
 
-/// `DELETE /api/admin/accounts/{id}`
+/// Remove an account
+///
+/// All its sessions end.
+#[utoipa::path(
+    delete, path = "/api/admin/accounts/{id}", tag = "administration", security(("session" = [])),
+    operation_id = "remove_account",
+    params(("id" = i64, Path, description = "The account's number")),
+    responses(
+        (status = 200, description = "It is removed", body = Changed),
+        (status = 404, description = "There is no such account"),
+        (status = 409, description = "Nobody would be left to administer (`urn:exeunt:last-administrator`): nothing was done"),
+        (status = 503, description = "Nothing is known, or, as `detail` says then, it *is* removed and its sessions are yet to end"),
+    )
+)]
 pub(crate) async fn remove(
     State(state): State<AppState>,
     id: Result<Path<i64>, PathRejection>,

@@ -17,18 +17,25 @@ const PAGE: usize = 100;
 const LARGEST_PAGE: usize = 1_000;
 
 /// Which events to give.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Which {
     /// Those of the account with this number alone; also of one that is gone.
+    #[param(nullable = false)]
     account: Option<i64>,
     /// Those from then on; RFC 3339.
     #[serde(default, deserialize_with = "time")]
+    #[param(value_type = Option<String>, format = DateTime, nullable = false)]
     since: Option<Timestamp>,
     /// The first ones after this id, oldest first. Without it the last ones, newest first.
+    #[param(nullable = false)]
     after: Option<i64>,
     /// Those before this id.
+    #[param(nullable = false)]
     before: Option<i64>,
+    /// At most so many; 100 if it is left out.
+    #[param(minimum = 1, maximum = 1000, nullable = false)]
     limit: Option<usize>,
 }
 
@@ -37,14 +44,27 @@ fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>,
 }
 
 /// Some events.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Events)]
 pub(crate) struct Listed {
+    /// With `after`: oldest first; else: newest first.
     events: Vec<EventLine>,
     /// The id to go on with, in `before`, or in `after` where that was given, if there may be more.
+    #[schema(required)]
     next: Option<i64>,
 }
 
-/// `GET /api/admin/events?account=&since=&before=&limit=`, or `after=` to follow.
+/// Read what happened
+///
+/// The last events, and those before; or, with `after`, what came since, to follow.
+#[utoipa::path(
+    get, path = "/api/admin/events", tag = "administration", security(("session" = [])), params(Which),
+    operation_id = "list_events",
+    responses(
+        (status = 200, description = "Some events", body = Listed),
+        (status = 400, description = "The query has something else, or something twice"),
+    )
+)]
 pub(crate) async fn list(
     State(state): State<AppState>,
     which: Result<Query<Which>, QueryRejection>,

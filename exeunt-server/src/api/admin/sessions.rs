@@ -20,34 +20,45 @@ const PAGE: usize = 100;
 const LARGEST_PAGE: usize = 1_000;
 
 /// Which sessions to list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Which {
-    /// Those of the account with this number alone.
+    /// All of the account with this number, and of no other. Goes with nothing else.
+    #[param(nullable = false)]
     account: Option<i64>,
     /// Those after this one.
+    #[param(value_type = Option<String>, nullable = false)]
     after: Option<SessionId>,
+    /// At most so many; 100 if it is left out.
+    #[param(minimum = 1, maximum = 1000, nullable = false)]
     limit: Option<usize>,
 }
 
 /// Whose sessions to end.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Whose {
     /// Those of the account with this number alone.
+    #[param(nullable = false)]
     account: Option<i64>,
 }
 
 /// Some live sessions.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Sessions)]
 pub(crate) struct Listed {
     /// Of one account: last seen first. Of all: by id, which is by login.
     sessions: Vec<Line>,
     /// The id to go on after, if there may be more.
+    #[schema(value_type = Option<String>, required)]
     next: Option<SessionId>,
 }
 
-#[derive(Debug, Serialize)]
+/// A live session, and whether it asks.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = AnySession)]
 pub(crate) struct Line {
     #[serde(flatten)]
     session: SessionLine,
@@ -56,12 +67,22 @@ pub(crate) struct Line {
 }
 
 /// How many sessions ended.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = SessionsEnded)]
 pub(crate) struct Ended {
+    /// Those of one account, or of everybody.
     sessions_ended: usize,
 }
 
-/// `GET /api/admin/sessions?account=` or `?after=&limit=`
+/// List everybody's sessions
+#[utoipa::path(
+    get, path = "/api/admin/sessions", tag = "administration", security(("session" = [])), params(Which),
+    operation_id = "list_everybodys_sessions",
+    responses(
+        (status = 200, description = "Some live sessions", body = Listed),
+        (status = 400, description = "The query has something else, something twice, or more than `account`"),
+    )
+)]
 pub(crate) async fn list(
     State(state): State<AppState>,
     session: Session,
@@ -91,7 +112,16 @@ pub(crate) async fn list(
     Ok(Json(Listed { sessions: lines.into_iter().map(line).collect(), next }))
 }
 
-/// `GET /api/admin/sessions/{id}`
+/// Show a session
+#[utoipa::path(
+    get, path = "/api/admin/sessions/{id}", tag = "administration", security(("session" = [])),
+    operation_id = "show_any_session",
+    params(("id" = String, Path, description = "The session's public name")),
+    responses(
+        (status = 200, description = "The session", body = Line),
+        (status = 404, description = "There is no such live session"),
+    )
+)]
 pub(crate) async fn show(
     State(state): State<AppState>,
     session: Session,
@@ -105,7 +135,16 @@ pub(crate) async fn show(
     Ok(Json(Line { current: line.id == session.id(), session: line }))
 }
 
-/// `DELETE /api/admin/sessions/{id}`
+/// End a session
+#[utoipa::path(
+    delete, path = "/api/admin/sessions/{id}", tag = "administration", security(("session" = [])),
+    operation_id = "end_any_session",
+    params(("id" = String, Path, description = "The session's public name")),
+    responses(
+        (status = 204, description = "It has ended"),
+        (status = 404, description = "There is no such live session"),
+    )
+)]
 pub(crate) async fn end_one(
     State(state): State<AppState>,
     id: Result<Path<SessionId>, PathRejection>,
@@ -115,7 +154,17 @@ pub(crate) async fn end_one(
     to_the_end(end).await?.map(|_| StatusCode::NO_CONTENT).ok_or_else(no_such_session)
 }
 
-/// `DELETE /api/admin/sessions?account=` ends those of one account, without a query those of everybody: one's own, too.
+/// End all sessions of an account, or of everybody
+///
+/// Without a query those of everybody: one's own, too.
+#[utoipa::path(
+    delete, path = "/api/admin/sessions", tag = "administration", security(("session" = [])), params(Whose),
+    operation_id = "end_everybodys_sessions",
+    responses(
+        (status = 200, description = "They have ended", body = Ended),
+        (status = 400, description = "Another query than `account`: nothing was done"),
+    )
+)]
 pub(crate) async fn end_many(
     State(state): State<AppState>,
     whose: Result<Query<Whose>, QueryRejection>,
