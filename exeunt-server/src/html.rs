@@ -190,6 +190,7 @@ pub(crate) enum Action {
     None,
     Home,
     LogIn,
+    AskReset,
     Sessions,
     LogOutAgain,
 }

@@ -1,4 +1,4 @@
-//! HTML: home, login, logout, sessions, first set-up. Works without scripts.
+//! HTML: home, login, logout, sessions, first set-up, forgotten passwords. Works without scripts.
 //!
 //! Must never say "logged out" while a session lives, and must never send anybody to another site.
 
@@ -10,6 +10,7 @@ mod client;
 mod form;
 mod password;
 mod reasons;
+mod reset;
 mod sessions;
 mod setup;
 
@@ -33,6 +34,7 @@ use self::ago::Ago;
 pub(crate) use self::check::check;
 use self::client::ClientName;
 pub(crate) use self::password::{password, password_page};
+pub(crate) use self::reset::{ask_reset, ask_reset_page, reset, reset_page};
 pub(crate) use self::sessions::{end, end_all, end_others, sessions};
 pub(crate) use self::setup::{setup, setup_page};
 use crate::accounts::{Accounts, Credentials};
@@ -93,6 +95,8 @@ struct Login<'a> {
     next: &'a str,
     username: &'a str,
     remember: bool,
+    /// Whether a forgotten password can be reset here.
+    can_reset: bool,
     errors: Wrong,
     focus: &'static str,
 }
@@ -113,7 +117,17 @@ impl Login<'_> {
         let url = secure.then_some("https://example.org");
         let errors = Wrong::from([("username", Text("name-empty").into())]);
         let (next, username, focus) = (if secure { "/a?b=c&d=e" } else { "/" }, check::EVIL, "username");
-        Self { notice, secure, public_url: url, next, username, remember: secure, errors, focus }
+        Self {
+            notice,
+            secure,
+            public_url: url,
+            next,
+            username,
+            remember: secure,
+            can_reset: secure,
+            errors,
+            focus,
+        }
     }
 }
 
@@ -126,6 +140,7 @@ impl<'a> Login<'a> {
             next,
             username: "",
             remember: false,
+            can_reset: state.accounts.can_reset(),
             errors: Wrong::new(),
             focus: "username",
         }

@@ -144,6 +144,26 @@ setup-do = Konto anlegen und anmelden
 setup-dead-title = Dieser Link gilt nicht
 setup-dead = Ein Einrichtungs-Link gilt einmal, 15 Minuten lang, solange es kein Konto gibt. Auf dem Server macht „exeunt account setup-link“ einen neuen.
 
+## Ein vergessenes Passwort
+reset-forgotten = Passwort vergessen?
+reset-ask-title = Passwort vergessen?
+reset-ask-hint = Sie bekommen eine Nachricht mit einem Link, um ein neues zu setzen, falls Ihr Konto eine E-Mail-Adresse hat. Sonst fragen Sie, wer diesen Server betreibt.
+reset-ask-who = Benutzername oder E-Mail-Adresse
+reset-ask-do = Link schicken
+reset-asked-title = Sehen Sie in Ihre Post
+reset-asked = Falls es ein solches Konto mit einer E-Mail-Adresse gibt, ist eine Nachricht unterwegs. Ihr Link gilt einmal und für kurze Zeit.
+reset-busy = Zu viele Anfragen warten auf Antwort, deshalb ist nichts geschehen. Gehen Sie zurück und versuchen Sie es in ein paar Sekunden noch einmal.
+reset-title = Ein neues Passwort setzen
+reset-hint = Für das Konto { $name }. Mit dem neuen Passwort wird das Konto überall abgemeldet.
+reset-do = Passwort setzen
+reset-dead-title = Dieser Link gilt nicht
+reset-dead = Ein Link gilt einmal, für kurze Zeit und bis ein neuerer verschickt oder das Konto geändert wird.
+reset-done-title = Ihr Passwort ist gesetzt
+reset-done = Das Konto ist überall abgemeldet. Melden Sie sich mit dem neuen Passwort an.
+reset-sessions-left = Ihr Passwort ist gesetzt, aber die Sitzungen des Kontos konnten noch nicht beendet werden. Sie enden, sobald ihr Speicher antwortet. Melden Sie sich mit dem neuen Passwort an.
+reset-unknown = Ob Ihr Passwort gesetzt ist, ist nicht bekannt. Versuchen Sie, sich damit anzumelden; wird es abgelehnt, öffnen Sie den Link noch einmal.
+to-reset = Einen neuen Link anfordern
+
 ## Namen und Passwörter, die nicht sein können
 name-empty = Wählen Sie einen Namen.
 name-long = Ein Name hat höchstens 64 Zeichen.

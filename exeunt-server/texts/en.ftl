@@ -145,6 +145,26 @@ setup-do = Create account and log in
 setup-dead-title = This link does not work
 setup-dead = A set-up link works once, for 15 minutes, while there is no account. On the server, “exeunt account setup-link” makes a new one.
 
+## A forgotten password
+reset-forgotten = Forgotten your password?
+reset-ask-title = Forgotten your password?
+reset-ask-hint = You get a message with a link to set a new one, if your account has an e-mail address. Otherwise ask whoever runs this server.
+reset-ask-who = Username or e-mail address
+reset-ask-do = Send the link
+reset-asked-title = Look into your mail
+reset-asked = If there is such an account with an e-mail address, a message is on its way. Its link works once, and for a short time.
+reset-busy = Too many requests wait for an answer, so nothing was done. Go back and try again in a few seconds.
+reset-title = Set a new password
+reset-hint = For the account { $name }. Setting the password logs the account out everywhere.
+reset-do = Set password
+reset-dead-title = This link does not work
+reset-dead = A link works once, for a short time, and until a newer one is sent or the account is changed.
+reset-done-title = Your password is set
+reset-done = The account is logged out everywhere. Log in with the new password.
+reset-sessions-left = Your password is set, but the sessions of the account could not be ended yet. They end as soon as their store answers. Log in with the new password.
+reset-unknown = Whether your password is set is not known. Try to log in with it; if it is refused, open the link once more.
+to-reset = Ask for a new link
+
 ## Names and passwords that cannot be
 name-empty = Choose a name.
 name-long = A name has at most 64 characters.

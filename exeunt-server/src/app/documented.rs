@@ -318,6 +318,11 @@ async fn each_documented_answer_is_given_and_looks_as_documented() {
     }
     // It takes no more, as where too many wait.
     assert_eq!(world.ask("POST", reset, &[], Some(bob)).await.status, 503);
+    let form = axum::http::Request::post("/reset/ask").header("accept", "text/html");
+    let form = form.header("content-type", "application/x-www-form-urlencoded");
+    let busy = world.send(form, Body::from("username=bob")).await;
+    assert_eq!((busy.status, busy.headers.contains_key(header::RETRY_AFTER)), (503, true));
+    assert!(busy.body.contains("Too many requests wait"), "{}", busy.body);
 
     administration::each_answer(&mut world).await;
 

@@ -19,7 +19,7 @@ macro_rules! templates {
 }
 
 /// Those of this project, by the name that a file has to have to take its place.
-pub(super) const TEMPLATES: [(&str, &str); 14] = templates![
+pub(super) const TEMPLATES: [(&str, &str); 16] = templates![
     "admin-account.html",
     "admin-accounts.html",
     "admin-sessions.html",
@@ -31,6 +31,8 @@ pub(super) const TEMPLATES: [(&str, &str); 14] = templates![
     "login.html",
     "message.html",
     "password.html",
+    "reset-ask.html",
+    "reset.html",
     "sessions.html",
     "setup.html",
     "time.html",

@@ -8,7 +8,7 @@ use minijinja::Value;
 use minijinja::value::Serde;
 use serde::Serialize;
 
-use super::{Home, Login, NOT_LOGGED_OUT, Notice, admin, again, password, sessions, setup};
+use super::{Home, Login, NOT_LOGGED_OUT, Notice, admin, again, password, reset, sessions, setup};
 use crate::error::message;
 use crate::html::{Action, Around, BrandError, Message, Page, Pages, Text, Tone};
 use axum::http::StatusCode;
@@ -59,6 +59,8 @@ fn samples() -> Vec<(&'static str, Value)> {
     samples.extend(setup::Setup::samples().iter().map(|sample| ("setup.html", value(sample))));
     samples.extend(again::Again::samples().iter().map(|sample| ("again.html", value(sample))));
     samples.extend(password::Password::samples().iter().map(|sample| ("password.html", value(sample))));
+    samples.push(("reset-ask.html", value(&reset::Ask::new())));
+    samples.extend(reset::Reset::samples().iter().map(|sample| ("reset.html", value(sample))));
     samples.extend(admin::AccountsPage::samples(now).iter().map(|one| ("admin-accounts.html", value(one))));
     samples.extend(admin::AccountPage::samples(now).iter().map(|one| ("admin-account.html", value(one))));
     samples.extend(admin::SessionsPage::samples(now).iter().map(|one| ("admin-sessions.html", value(one))));
@@ -69,13 +71,21 @@ fn samples() -> Vec<(&'static str, Value)> {
         setup::DEAD,
         password::CHANGED,
         password::LEFT,
+        reset::ASKED,
+        reset::BUSY,
+        reset::DEAD,
+        reset::DEAD_AND_OFF,
+        reset::DONE,
+        reset::LEFT,
+        reset::UNKNOWN,
         admin::NOT_FOR_YOU,
         admin::OWN,
     ]);
     samples.extend(messages.map(|message| ("message.html", value(&message))));
     let plain =
         |action| Message { title: Text("error-title"), text: Text("error-text"), tone: Tone::Plain, action };
-    let actions = [Action::None, Action::Home, Action::LogIn, Action::Sessions, Action::LogOutAgain];
+    let actions =
+        [Action::None, Action::Home, Action::LogIn, Action::AskReset, Action::Sessions, Action::LogOutAgain];
     samples.extend(actions.map(|action| ("message.html", value(&plain(action)))));
     samples
 }

@@ -15,6 +15,7 @@ mod crash;
 mod cross_origin;
 mod events;
 mod faults;
+mod forgotten;
 mod kept;
 mod limit;
 mod linearizable;

@@ -10,8 +10,8 @@ use crate::support::{Answer, PASSWORD, Place, Server};
 on_every_engine!(a_forgotten_password_is_reset_by_the_link_in_the_message);
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
-const PUBLIC_URL: &str = "https://login.example.org";
-const NEW: &str = "staple battery horse correct";
+pub(crate) const PUBLIC_URL: &str = "https://login.example.org";
+pub(crate) const NEW: &str = "staple battery horse correct";
 
 fn ask(server: &Server, name: &str) -> Answer {
     let body = serde_json::json!({ "username": name }).to_string();
@@ -24,12 +24,12 @@ fn confirm(server: &Server, secret: &str, password: &str) -> Answer {
 }
 
 /// That sends its messages into a folder.
-fn serve(place: &Place) -> Server {
+pub(crate) fn serve(place: &Place) -> Server {
     place.serve_with(&["--mail-dir", "mail", "--public-url", PUBLIC_URL, "--log", "trace"])
 }
 
 /// With an account `alice` who has an address.
-fn with_alice(kept: Kept) -> Place {
+pub(crate) fn with_alice(kept: Kept) -> Place {
     let place = Place::with_alice(kept);
     place.run(["account", "email", "alice", "alice@example.org"], "");
     place
@@ -38,7 +38,7 @@ fn with_alice(kept: Kept) -> Place {
 const NEW_CLIENT: &str = "Subject: A login from a new device\r\n";
 
 /// All messages but those of new clients, once the server that sent them has stopped: here every login is from a new one.
-fn messages(place: &Place, server: Server) -> Vec<String> {
+pub(crate) fn messages(place: &Place, server: Server) -> Vec<String> {
     let (status, _) = server.stop();
     assert!(status.success());
     let folder: PathBuf = place.path().join("mail");
@@ -49,7 +49,7 @@ fn messages(place: &Place, server: Server) -> Vec<String> {
     messages
 }
 
-fn without_changing_headers(mut answer: Answer) -> Answer {
+pub(crate) fn without_changing_headers(mut answer: Answer) -> Answer {
     answer.headers.retain(|(name, _)| name != "date" && name != "x-request-id");
     answer
 }

@@ -136,6 +136,11 @@ fn bodies(host: &str) -> Vec<Strange> {
             whole("/setup", "application/x-www-form-urlencoded", b"secret=%00&username=&password="),
             REFUSED,
         ),
+        (
+            "a reset with nonsense",
+            whole("/reset", "application/x-www-form-urlencoded", b"secret=%00&password=&again=%ff"),
+            REFUSED,
+        ),
         ("a body with a GET", get(host, b"/healthz", b"Content-Length: 4\r\n\r\nbody"), ANY),
         ("less than announced", post("/login", "Content-Length: 100\r\n", b"user"), REFUSED),
         ("two lengths", post("/login", "Content-Length: 4\r\nContent-Length: 5\r\n", b"a=b&c"), REFUSED),

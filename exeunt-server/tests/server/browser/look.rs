@@ -9,6 +9,8 @@ use services::Redis;
 
 use super::drive::{Browser, Options};
 use super::{log_in, open};
+use crate::common::Kept;
+use crate::reset::{NEW, messages, with_alice};
 use crate::support::{PASSWORD, Place};
 
 const SCHEMES: [&str; 2] = ["light", "dark"];
@@ -185,5 +187,58 @@ async fn no_page_has_a_barrier_in_light_or_dark_on_a_phone_or_a_desktop() {
     browser.go("/sessions").await;
     browser.sees("Your session has ended.").await;
     look.at("ended").await;
+    look.browser.close().await;
+}
+
+// R42, R62
+#[tokio::test]
+async fn a_forgotten_password_is_set_by_the_link_without_a_barrier_and_mistakes_are_told_beside_their_field()
+{
+    let place = with_alice(Kept::OneFile);
+    let args = ["--mail-dir", "mail", "--public-url", "http://localhost"];
+    let server = place.serve_with(&args);
+    let look = Look::new(open(&server, Options::default()).await);
+    let browser = &look.browser;
+    browser.go("/login").await;
+    browser.follow("Forgotten your password?").await;
+    browser.is_at("username").await;
+    look.at("reset-ask").await;
+    browser.fill("username", "alice").await;
+    browser.press("Send the link").await;
+    browser.sees("If there is such an account").await;
+    look.at("reset-asked").await;
+    look.browser.close().await;
+    let sent = messages(&place, server);
+    let [message] = &sent[..] else { panic!("{sent:?}") };
+    let (_, rest) = message.split_once("http://localhost/reset?secret=").unwrap();
+    let path = format!("/reset?secret={}", rest.lines().next().unwrap());
+
+    let server = place.serve_with(&args);
+    let look = Look::new(open(&server, Options::default()).await);
+    let browser = &look.browser;
+    browser.go(&path).await;
+    browser.sees("Set a new password").await;
+    browser.is_at("password").await;
+    look.at("reset").await;
+    browser.fill("password", "short").await;
+    browser.fill("again", "short").await;
+    browser.press("Set password").await;
+    browser.sees("A password has at least").await;
+    look.at("reset-wrong").await;
+    browser.fill("password", NEW).await;
+    browser.fill("again", NEW).await;
+    browser.press("Set password").await;
+    browser.sees("Your password is set").await;
+    look.at("reset-done").await;
+    browser.follow("Go to the login page").await;
+    browser.fill("username", "alice").await;
+    browser.fill("password", NEW).await;
+    browser.press("Log in").await;
+    browser.sees("Hello, alice.").await;
+    browser.go(&path).await;
+    browser.sees("This link does not work").await;
+    look.at("reset-dead").await;
+    browser.follow("Ask for a new link").await;
+    browser.sees("Forgotten your password?").await;
     look.browser.close().await;
 }
