@@ -43,7 +43,9 @@ pub(crate) fn run(root: &Path) -> Result<()> {
 /// The library with no feature, and with each one alone.
 fn each_feature_alone(root: &Path, graph: &Graph) -> Result<()> {
     let features = graph.features("exeunt").context("the workspace has the crate `exeunt`")?;
-    for alone in std::iter::once("").chain(features.iter().map(String::as_str)) {
+    // `default` is others together.
+    let alone = features.iter().map(String::as_str).filter(|feature| *feature != "default");
+    for alone in std::iter::once("").chain(alone) {
         let lints = ["clippy", "--package", "exeunt", "--lib", "--locked", "--no-default-features"];
         let only = ["--features", alone, "--", "--deny", "warnings"];
         run_command(cargo(root).args(lints).args(only))?;

@@ -42,6 +42,8 @@ const HUNTS: &[Hunt] = &[
         tests: &["--release", "--package", "exeunt", "--all-features", "--test", "interleavings"],
     },
     Hunt { name: "threads", tests: &["--package", "threads"] },
+    Hunt { name: "nodes", tests: &["--package", "exeunt-server", "--test", "server", "nodes::"] },
+    Hunt { name: "kills", tests: &["--package", "exeunt-server", "--test", "server", "kill_9"] },
     Hunt {
         name: "linearizable",
         tests: &["--package", "exeunt-server", "--test", "server", "linearizable::every"],

@@ -5,14 +5,14 @@ use std::fs::{self, File};
 use crate::common::{Kept, on_every_engine};
 use crate::support::{Place, Server};
 
-on_every_engine!(what_was_acknowledged_holds_after_kill_9_a_hundred_times,);
+on_every_engine!(what_was_acknowledged_holds_after_kill_9,);
 
 /// The same file all along, so that whatever a crash leaves behind is there for the next one.
 // R04
-fn what_was_acknowledged_holds_after_kill_9_a_hundred_times(kept: Kept) {
+fn what_was_acknowledged_holds_after_kill_9(kept: Kept) {
     let place = Place::with_alice(kept);
     let mut ended: Vec<String> = Vec::new();
-    for round in 0..100 {
+    for round in 0..services::rounds(25, 1_000) {
         let server = place.serve();
         let token = server.login();
         server.kill();

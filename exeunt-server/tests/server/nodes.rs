@@ -13,11 +13,14 @@ use tokio::runtime::Runtime;
 use crate::common::{Kept, postgres, redis};
 use crate::support::{Answer, PASSWORD, Place, Server};
 
-const TIMES: usize = 1_000;
 /// Each costs a password hash.
-const WHILE_CHECKED: usize = 20;
-const BY_THE_PROGRAM: usize = 40;
+const WHILE_CHECKED: u32 = 20;
+const BY_THE_PROGRAM: u32 = 40;
 const CHEAP: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
+
+fn rounds() -> u32 {
+    services::rounds(250, 1_000)
+}
 
 struct Nodes {
     place: Place,
@@ -68,7 +71,7 @@ impl Nodes {
         listed.first().unwrap().id()
     }
 
-    fn command(&self, round: usize, command: Command, words: &[&str], input: &str) {
+    fn command(&self, round: u32, command: Command, words: &[&str], input: &str) {
         if round.is_multiple_of(BY_THE_PROGRAM) {
             self.place.run(words, input);
         } else {
@@ -76,7 +79,7 @@ impl Nodes {
         }
     }
 
-    fn refused_on_b(&self, token: &str, round: usize) {
+    fn refused_on_b(&self, token: &str, round: u32) {
         let answer = self.b.call("GET", "/api/me", token);
         assert!(answer.is_401(), "round {round}: {answer:?}");
     }
@@ -86,7 +89,7 @@ fn logout_on_one_node_holds_on_the_other(kept: Kept) {
     // R01, R02, R03
     let nodes = Nodes::on(kept);
     let other = nodes.session();
-    for round in 0..TIMES {
+    for round in 0..rounds() {
         let token = nodes.session();
         let logout = nodes.a.call("DELETE", "/api/auth/logout", &token);
         assert_eq!((logout.status, logout.body.as_str()), (200, "Logout successful"));
@@ -98,7 +101,7 @@ fn logout_on_one_node_holds_on_the_other(kept: Kept) {
 fn logout_everywhere_on_one_node_holds_on_the_other(kept: Kept) {
     // R16
     let nodes = Nodes::on(kept);
-    for round in 0..TIMES {
+    for round in 0..rounds() {
         let (one, two) = (nodes.session(), nodes.session());
         assert_eq!(nodes.a.call("DELETE", "/api/auth/sessions", &one).status, 200);
         nodes.refused_on_b(&two, round);
@@ -109,7 +112,7 @@ fn logout_everywhere_on_one_node_holds_on_the_other(kept: Kept) {
 fn a_changed_password_holds_on_every_node(kept: Kept) {
     // R18
     let nodes = Nodes::on(kept);
-    for round in 0..TIMES {
+    for round in 0..rounds() {
         let token = nodes.session();
         let words = ["account", "password", "alice", "--password-stdin"];
         let password = format!("another horse, another staple {round}");
@@ -123,7 +126,7 @@ fn a_changed_password_holds_on_every_node(kept: Kept) {
 fn a_disabled_account_is_out_on_every_node(kept: Kept) {
     // R19
     let nodes = Nodes::on(kept);
-    for round in 0..TIMES {
+    for round in 0..rounds() {
         let token = nodes.session();
         let command = Command::AccountDisable { name: "alice".to_owned(), even_the_last: false };
         nodes.command(round, command, &["account", "disable", "alice"], "");
@@ -136,7 +139,7 @@ fn a_disabled_account_is_out_on_every_node(kept: Kept) {
 fn a_session_that_an_administrator_ends_is_over_on_every_node(kept: Kept) {
     // R20
     let nodes = Nodes::on(kept);
-    for round in 0..TIMES {
+    for round in 0..rounds() {
         let token = nodes.session();
         let session = nodes.id();
         let words = ["session", "end", &session.to_string()];
