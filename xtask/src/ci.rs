@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::dependencies::{Graph, Policy};
 use crate::steps::{Steps, cargo, run as run_command};
-use crate::{deploy, fuzz, test, tidy};
+use crate::{deploy, fuzz, packages, test, tidy};
 
 /// How long each target is fuzzed with a change.
 const FUZZ_SECONDS: u32 = 10;
@@ -30,12 +30,8 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     steps.step("tests", || test::run(root))?;
     steps.step("fuzz", || fuzz::run(root, &fuzz::Options::all(FUZZ_SECONDS)))?;
     steps.step("deploy", || deploy::run(root))?;
-    steps.step("docs", || {
-        let docs = ["doc", "--workspace", "--no-deps", "--all-features", "--locked"];
-        run_command(cargo(root).args(docs).env("RUSTDOCFLAGS", "--deny warnings"))
-    })?;
     steps.step("features", || each_feature_alone(root, &graph))?;
-    steps.step("packages", || packages(root, &graph))?;
+    steps.step("packages and docs", || packages::run(root, &graph))?;
     steps.finish();
     Ok(())
 }
@@ -51,21 +47,4 @@ fn each_feature_alone(root: &Path, graph: &Graph) -> Result<()> {
         run_command(cargo(root).args(lints).args(only))?;
     }
     Ok(())
-}
-
-/// Builds each package from what would be uploaded, and nothing else.
-///
-/// In a directory of its own each time: cargo unpacks what it packaged once for each path and version, and builds the next run's
-/// server on the library as the first run found it.
-fn packages(root: &Path, graph: &Graph) -> Result<()> {
-    let target = root.join("target");
-    std::fs::create_dir_all(&target)?;
-    let own = tempfile::Builder::new().prefix("packages-").tempdir_in(&target)?;
-    let mut package = cargo(root);
-    // What is not committed yet is packaged too: this step asks whether the files are complete, not whether git is.
-    package.args(["package", "--locked", "--allow-dirty", "--target-dir"]).arg(own.path());
-    for name in graph.published() {
-        package.args(["--package", &name]);
-    }
-    run_command(&mut package)
 }

@@ -110,6 +110,11 @@ impl Graph {
         self.ours().filter(|package| package.published).map(|package| package.name.clone()).collect()
     }
 
+    /// The version of one of our crates.
+    pub(crate) fn version(&self, name: &str) -> Option<&str> {
+        self.ours().find(|package| package.name == name).map(|package| package.version.as_str())
+    }
+
     fn ours(&self) -> impl Iterator<Item = &Package> {
         self.packages.iter().filter(|package| package.source.is_none())
     }

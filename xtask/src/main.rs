@@ -10,6 +10,7 @@ mod fuzz;
 mod licence;
 mod logs;
 mod mutants;
+mod packages;
 mod races;
 mod screenshots;
 mod services;
