@@ -11,7 +11,7 @@ use crate::steps::{Steps, cargo, run as run_command};
 use crate::{deploy, fuzz, packages, test, tidy};
 
 /// How long each target is fuzzed with a change.
-const FUZZ_SECONDS: u32 = 10;
+const FUZZ_SECONDS: u32 = 20;
 
 /// Runs every check and prints what each took.
 pub(crate) fn run(root: &Path) -> Result<()> {

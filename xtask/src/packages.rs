@@ -46,13 +46,12 @@ pub(crate) fn run(root: &Path, graph: &Graph) -> Result<()> {
     std::fs::write(unpacked.join("Cargo.toml"), workspace(&folders, settings.get("profile")))?;
     // The versions that were tested.
     std::fs::copy(root.join("Cargo.lock"), unpacked.join("Cargo.lock"))?;
+    // What they build on was built for the tests, mostly.
+    let built = root.join("target");
     for (words, flags) in [(&["check"][..], ""), (&["doc", "--no-deps"][..], "--deny warnings")] {
         let mut command = cargo(&unpacked);
         // The lock names more than these packages build on, so it may be cut; nothing new may come in.
-        command
-            .args(words)
-            .args(["--workspace", "--all-features", "--offline", "--target-dir"])
-            .arg(own.join("built"));
+        command.args(words).args(["--workspace", "--all-features", "--offline", "--target-dir"]).arg(&built);
         run_command(command.env("RUSTDOCFLAGS", flags))?;
     }
     Ok(())
