@@ -13,7 +13,8 @@ use super::events::By;
 use crate::session::Client;
 
 tokio::task_local! {
-    static ORIGIN: Origin;
+    // Shared, since every poll of a request puts it in place and takes it away again.
+    static ORIGIN: Arc<Origin>;
 }
 
 /// Who asked for what is being done in this task, and from where.
@@ -65,7 +66,7 @@ impl Origin {
     /// The one of this task; of nobody and nowhere outside of any.
     #[must_use]
     pub fn current() -> Self {
-        ORIGIN.try_with(Clone::clone).unwrap_or_default()
+        ORIGIN.try_with(|origin| Self::clone(origin)).unwrap_or_default()
     }
 
     /// The same, done by somebody else.
@@ -107,12 +108,22 @@ impl Origin {
     }
 
     /// Runs `future` with this as the origin of all that it does.
-    pub fn scope<F: Future>(self, future: F) -> TaskLocalFuture<Self, F> {
+    pub fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
+        Arc::new(self).around(future)
+    }
+
+    /// The same, of a type that has a name.
+    pub(crate) fn around<F: Future>(self: Arc<Self>, future: F) -> TaskLocalFuture<Arc<Self>, F> {
         ORIGIN.scope(self, future)
     }
 
     /// Runs `work` with this as the origin of all that it does.
     pub fn within<T>(self, work: impl FnOnce() -> T) -> T {
+        Arc::new(self).around_now(work)
+    }
+
+    /// The same, of what is shared already.
+    pub(crate) fn around_now<T>(self: Arc<Self>, work: impl FnOnce() -> T) -> T {
         ORIGIN.sync_scope(self, work)
     }
 }

@@ -158,10 +158,10 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let visit = Arc::new(Visit::new(Arc::clone(&self.shared)));
         request.extensions_mut().insert(Arc::clone(&visit));
-        let origin = origin_of(&request);
+        let origin = Arc::new(origin_of(&request));
         // Also around the call: it is there that a request from elsewhere is refused.
-        let inner = origin.clone().within(|| self.inner.call(request));
-        SessionFuture { inner: origin.scope(inner), visit }
+        let inner = Arc::clone(&origin).around_now(|| self.inner.call(request));
+        SessionFuture { inner: origin.around(inner), visit }
     }
 }
 
@@ -169,7 +169,7 @@ pin_project! {
     /// The response of a [`SessionService`].
     pub struct SessionFuture<F: Future> {
         #[pin]
-        inner: TaskLocalFuture<Origin, csrf::ResponseFuture<F>>,
+        inner: TaskLocalFuture<Arc<Origin>, csrf::ResponseFuture<F>>,
         visit: Arc<Visit>,
     }
 }
