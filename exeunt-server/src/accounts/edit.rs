@@ -11,7 +11,8 @@ use exeunt::{EventKind, Origin, SessionId, Timestamp, UserId};
 use tracing::Instrument as _;
 
 use super::events::Changed;
-use super::name::{Name, folded_prefix};
+use super::find::Page;
+use super::name::Name;
 use super::{Account, AccountError, Accounts};
 use crate::mail::texts::Notice;
 
@@ -107,8 +108,8 @@ pub(super) struct Edited {
 /// What administration asks of the database. Each method is one transaction.
 #[async_trait]
 pub(super) trait Editing {
-    /// Accounts whose folded name begins so, in the order of folded names, after that one.
-    async fn page(&self, prefix: &str, after: &str, limit: usize) -> Result<Vec<Account>, AccountError>;
+    /// In the order of folded names, or against it.
+    async fn page(&self, page: &Page) -> Result<Vec<Account>, AccountError>;
 
     /// Those of these accounts that there are.
     async fn find_many(&self, ids: &[i64]) -> Result<Vec<Account>, AccountError>;
@@ -125,15 +126,6 @@ impl Accounts {
     /// If the database did not answer.
     pub async fn get(&self, id: i64) -> Result<Option<Account>, AccountError> {
         self.backend.find_by_id(id).await
-    }
-
-    /// Some accounts whose names begin with `prefix`, in the order of names without regard to case, after that name.
-    ///
-    /// # Errors
-    ///
-    /// If the database did not answer.
-    pub async fn page(&self, prefix: &str, after: &str, limit: usize) -> Result<Vec<Account>, AccountError> {
-        self.backend.page(&folded_prefix(prefix), &folded_prefix(after), limit).await
     }
 
     /// Those of these users that have an account (any more), in one question.
@@ -226,7 +218,7 @@ impl Accounts {
     }
 
     /// Who removes an account and adds another of that name meanwhile has not made it the same one.
-    async fn number_of(&self, name: &str) -> Result<i64, AccountError> {
+    pub(super) async fn number_of(&self, name: &str) -> Result<i64, AccountError> {
         let name = Name::new(name).map_err(|_| AccountError::NoSuchAccount)?;
         let found = self.backend.find(name.folded()).await?;
         found.map(|account| account.id).ok_or(AccountError::NoSuchAccount)

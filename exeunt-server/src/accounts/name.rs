@@ -46,9 +46,15 @@ impl Name {
 }
 
 /// As names are folded, but of a part of one, or of anything else that somebody searches for.
-pub(super) fn folded_prefix(text: &str) -> String {
+pub(super) fn folded_part(text: &str) -> String {
     let text: String = text.nfc().collect();
-    text.chars().flat_map(char::to_lowercase).nfc().collect()
+    // PostgreSQL takes no text with a NUL in it. No name has a control character, so this one is as much in none, and stands
+    // where the other would.
+    text.chars()
+        .flat_map(char::to_lowercase)
+        .nfc()
+        .map(|letter| if letter == '\0' { '\u{1}' } else { letter })
+        .collect()
 }
 
 /// A text that comes after all names that begin so, and before all others that come after them. By Unicode scalar values,
@@ -97,7 +103,8 @@ mod tests {
         ] {
             assert_eq!(after_all_with(prefix), end, "{prefix:?}");
         }
-        assert_eq!(folded_prefix("ZoE\u{308}"), Name::new("zo\u{eb}").unwrap().folded());
+        assert_eq!(folded_part("ZoE\u{308}"), Name::new("zo\u{eb}").unwrap().folded());
+        assert_eq!(folded_part("A\0B"), "a\u{1}b");
     }
 
     #[test]

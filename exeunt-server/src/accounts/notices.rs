@@ -6,7 +6,6 @@ use exeunt::Origin;
 use tokio::time::Instant;
 
 use super::email::Email;
-use super::name::Name;
 use super::{Account, AccountError, Accounts, events};
 use crate::mail::Outbox;
 use crate::mail::texts::Notice;
@@ -57,8 +56,20 @@ impl Accounts {
     /// [`AccountError::NoSuchAccount`], [`AccountError::BadEmail`], or the database did not answer.
     pub async fn set_email(&self, name: &str, email: Option<&str>) -> Result<Account, AccountError> {
         let email = email.map(Email::new).transpose()?;
-        let name = Name::new(name).map_err(|_| AccountError::NoSuchAccount)?;
-        let changed = self.backend.set_email(name.folded(), email.as_ref()).await?;
+        self.put_email(self.number_of(name).await?, email).await
+    }
+
+    /// As [`Accounts::set_email`], of the account of that number.
+    ///
+    /// # Errors
+    ///
+    /// As [`Accounts::set_email`].
+    pub async fn set_email_by_id(&self, id: i64, email: Option<&str>) -> Result<Account, AccountError> {
+        self.put_email(id, email.map(Email::new).transpose()?).await
+    }
+
+    async fn put_email(&self, id: i64, email: Option<Email>) -> Result<Account, AccountError> {
+        let changed = self.backend.set_email(id, email.as_ref()).await?;
         let (before, account) = changed.ok_or(AccountError::NoSuchAccount)?;
         if before != account.email {
             self.told_email_changed(&account);

@@ -41,7 +41,7 @@ pub(super) trait ResetBackend {
     /// as it is now. `None`: there is no such account.
     async fn set_email(
         &self,
-        folded: &str,
+        id: i64,
         email: Option<&Email>,
     ) -> Result<Option<(Option<String>, Account)>, AccountError>;
 

@@ -240,6 +240,14 @@ async fn accounts_are_found_a_page_at_a_time_and_by_the_beginning_of_their_names
         ("prefix=al%25", vec![], None),
         ("prefix=a_", vec![], None),
         ("after=zz", vec!["\u{10ffff}"], None),
+        ("name=L", vec!["al", "Alan", "alice", "ALM"], None),
+        ("name=l&limit=2&after=al", vec!["Alan", "alice"], Some("alice")),
+        ("name=M&prefix=a", vec!["ALM", "am"], None),
+        ("name=O%C3%8B", vec!["Zo\u{eb}", "zo\u{eb} 2"], None),
+        ("name=%25", vec![], None),
+        ("name=%00", vec![], None),
+        ("prefix=%00", vec![], None),
+        ("after=zz%00", vec!["\u{10ffff}"], None),
     ] {
         assert_eq!(
             search(query).await,
@@ -250,7 +258,7 @@ async fn accounts_are_found_a_page_at_a_time_and_by_the_beginning_of_their_names
     // Where the one named in `after` is gone meanwhile, the next page is the same.
     house.accounts.remove("Alan").await.unwrap();
     assert_eq!(search("limit=1&after=Alan").await.0, ["alice"]);
-    for bad in ["limit=0", "limit=1001", "limit=x", "prefx=a", "prefix=a&prefix=b"] {
+    for bad in ["limit=0", "limit=1001", "limit=x", "prefx=a", "prefix=a&prefix=b", "name=a&name=b"] {
         let (status, problem) = house.get(&format!("/api/admin/accounts?{bad}"), &root).await;
         assert_eq!((status, problem["detail"].is_string()), (400, true), "{bad}");
     }

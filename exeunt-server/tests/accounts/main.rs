@@ -13,6 +13,7 @@ mod change_password;
 #[path = "../common/mod.rs"]
 mod common;
 mod everywhere;
+mod find;
 mod mail;
 #[expect(dead_code, reason = "the library's tests stop at more points")]
 #[path = "../../../exeunt/tests/common/pausing.rs"]

@@ -8,21 +8,23 @@ use exeunt::store::async_trait;
 use exeunt::store::postgres::{DatabaseError, Row, Type};
 
 use super::super::edit::{Edit, Edited, Editing, Last, SessionsAre};
-use super::super::name::after_all_with;
+use super::super::find::Page;
 use super::super::{Account, AccountError};
 use super::{ACCOUNT, Param, PostgresAccounts, account};
 
 #[async_trait]
 impl Editing for PostgresAccounts {
-    async fn page(&self, prefix: &str, after: &str, limit: usize) -> Result<Vec<Account>, AccountError> {
+    async fn page(&self, page: &Page) -> Result<Vec<Account>, AccountError> {
+        let Page { low, with_low, high, part, backward, limit } = page;
+        let from = if *with_low { ">=" } else { ">" };
+        let order = if *backward { "DESC" } else { "ASC" };
         let sql = format!(
-            "SELECT {ACCOUNT} FROM exeunt_accounts WHERE folded >= $1 AND folded > $2 AND folded < $3
-             ORDER BY folded LIMIT $4"
+            "SELECT {ACCOUNT} FROM exeunt_accounts
+             WHERE folded {from} $1 AND folded < $2 AND strpos(folded, $3) > 0
+             ORDER BY folded {order} LIMIT $4"
         );
-        let end = after_all_with(prefix);
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let params: [Param<'_>; 4] =
-            [(&prefix, Type::TEXT), (&after, Type::TEXT), (&end, Type::TEXT), (&limit, Type::INT8)];
+            [(low, Type::TEXT), (high, Type::TEXT), (part, Type::TEXT), (limit, Type::INT8)];
         self.query(&sql, &params).await?.iter().map(account).collect()
     }
 

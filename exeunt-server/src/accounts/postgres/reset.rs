@@ -43,12 +43,12 @@ impl PostgresAccounts {
 impl ResetBackend for PostgresAccounts {
     async fn set_email(
         &self,
-        folded: &str,
+        id: i64,
         email: Option<&Email>,
     ) -> Result<Option<(Option<String>, Account)>, AccountError> {
         let sql = format!(
             "WITH old AS (
-                SELECT id AS number, email AS before FROM exeunt_accounts WHERE folded = $1
+                SELECT id AS number, email AS before FROM exeunt_accounts WHERE id = $1
                 FOR NO KEY UPDATE
             ), changed AS (
                 UPDATE exeunt_accounts SET email = $2, email_folded = $3 FROM old WHERE id = number
@@ -59,7 +59,7 @@ impl ResetBackend for PostgresAccounts {
             SELECT * FROM changed"
         );
         let params: [Param<'_>; 3] = [
-            (&folded, Type::TEXT),
+            (&id, Type::INT8),
             (&email.map(Email::as_str), Type::TEXT),
             (&email.map(Email::folded), Type::TEXT),
         ];

@@ -7,14 +7,14 @@ use exeunt::store::sqlite::rusqlite::{Connection, params};
 use exeunt::store::sqlite::{DatabaseError, Tx, destroy_all_in};
 
 use super::super::edit::{Edit, Edited, Editing, Last, SessionsAre};
-use super::super::name::after_all_with;
+use super::super::find::Page;
 use super::super::{Account, AccountError};
 use super::{ACCOUNT, SqliteAccounts, account, find_by_id, note};
 
 #[async_trait]
 impl Editing for SqliteAccounts {
-    async fn page(&self, prefix: &str, after: &str, limit: usize) -> Result<Vec<Account>, AccountError> {
-        Ok(self.0.read(|connection| page(connection, prefix, after, limit))?)
+    async fn page(&self, page: &Page) -> Result<Vec<Account>, AccountError> {
+        Ok(self.0.read(|connection| find_page(connection, page))?)
     }
 
     async fn find_many(&self, ids: &[i64]) -> Result<Vec<Account>, AccountError> {
@@ -46,21 +46,20 @@ impl Editing for SqliteAccounts {
     }
 }
 
-fn page(
-    connection: &Connection,
-    prefix: &str,
-    after: &str,
-    limit: usize,
-) -> Result<Vec<Account>, DatabaseError> {
-    let sql = format!(
-        "SELECT {ACCOUNT} FROM accounts WHERE folded >= ?1 AND folded > ?2 AND folded < ?3
-         ORDER BY folded LIMIT ?4"
-    );
-    let end = after_all_with(prefix);
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut select = connection.prepare_cached(&sql)?;
-    let accounts = select.query_map(params![prefix, after, end, limit], account)?;
+fn find_page(connection: &Connection, page: &Page) -> Result<Vec<Account>, DatabaseError> {
+    let Page { low, with_low, high, part, backward, limit } = page;
+    let mut select = connection.prepare_cached(&page_sql(*with_low, *backward))?;
+    let accounts = select.query_map(params![low, high, part, limit], account)?;
     Ok(accounts.collect::<Result<_, _>>()?)
+}
+
+fn page_sql(with_low: bool, backward: bool) -> String {
+    let from = if with_low { ">=" } else { ">" };
+    let order = if backward { "DESC" } else { "ASC" };
+    format!(
+        "SELECT {ACCOUNT} FROM accounts WHERE folded {from} ?1 AND folded < ?2 AND instr(folded, ?3) > 0
+         ORDER BY folded {order} LIMIT ?4"
+    )
 }
 
 fn is_the_last(tx: &Tx, id: i64) -> Result<bool, DatabaseError> {
@@ -80,4 +79,28 @@ fn change(tx: &Tx, before: &Account, edit: &Edit, ends: bool) -> Result<Account,
     );
     let params = params![before.id, edit.admin, edit.disabled, edit.password, ends];
     Ok(tx.prepare_cached(&sql)?.query_row(params, account)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use exeunt::store::sqlite::Database;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_page_is_a_walk_along_the_index_of_names_and_sorts_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let accounts = SqliteAccounts::open(Database::open(folder.path().join("a.db")).unwrap()).unwrap();
+        for (with_low, backward) in [(false, false), (true, false), (true, true)] {
+            let plan = accounts.0.read(|connection| {
+                let sql = format!("EXPLAIN QUERY PLAN {}", page_sql(with_low, backward));
+                let mut explain = connection.prepare(&sql)?;
+                let steps = explain.query_map(params!["a", "b", "", 10], |row| row.get("detail"))?;
+                Ok::<Vec<String>, DatabaseError>(steps.collect::<Result<_, _>>()?)
+            });
+            let plan = plan.unwrap();
+            assert!(plan.len() == 1 && plan[0].contains("SEARCH accounts USING INDEX"), "{plan:?}");
+            assert!(plan[0].contains("(folded>? AND folded<?)"), "{plan:?}");
+        }
+    }
 }

@@ -10,17 +10,17 @@ use exeunt::{SessionId, Timestamp};
 use super::super::email::Email;
 use super::super::reset::{NewLinks, Reset, ResetBackend};
 use super::super::{Account, AccountError};
-use super::{ACCOUNT, SqliteAccounts, account, find, note, one, set_password};
+use super::{ACCOUNT, SqliteAccounts, account, find_by_id, note, one, set_password};
 
 #[async_trait]
 impl ResetBackend for SqliteAccounts {
     async fn set_email(
         &self,
-        folded: &str,
+        id: i64,
         email: Option<&Email>,
     ) -> Result<Option<(Option<String>, Account)>, AccountError> {
-        let (folded, email) = (folded.to_owned(), email.cloned());
-        self.write(move |tx| Ok(set_email(tx, &folded, email.as_ref())?)).await
+        let email = email.cloned();
+        self.write(move |tx| Ok(set_email(tx, id, email.as_ref())?)).await
     }
 
     async fn put_reset_links(&self, new: NewLinks) -> Result<Vec<(Account, [u8; 32])>, AccountError> {
@@ -56,10 +56,10 @@ impl ResetBackend for SqliteAccounts {
 
 fn set_email(
     tx: &Tx,
-    folded: &str,
+    id: i64,
     email: Option<&Email>,
 ) -> Result<Option<(Option<String>, Account)>, DatabaseError> {
-    let Some(before) = find(tx, folded)? else { return Ok(None) };
+    let Some(before) = find_by_id(tx, id)? else { return Ok(None) };
     let sql = format!("UPDATE accounts SET email = ?2, email_folded = ?3 WHERE id = ?1 RETURNING {ACCOUNT}");
     let (address, folded) = (email.map(Email::as_str), email.map(Email::folded));
     let now = one(tx, &sql, params![before.id, address, folded])?;

@@ -13,7 +13,7 @@ use super::answer::{bad_query, failed, faulty};
 use super::body::Body;
 use super::schema;
 use super::to_the_end;
-use crate::accounts::{Account, AccountError, Changes, Last};
+use crate::accounts::{Account, AccountError, Changes, Find, Last, Place};
 use crate::site::AppState;
 
 const PAGE: usize = 100;
@@ -27,6 +27,9 @@ pub(crate) struct Which {
     /// Those whose names begin so, in any case.
     #[serde(default)]
     prefix: String,
+    /// Those whose names have this in them, in any case. Every name is looked at for it.
+    #[serde(default)]
+    name: String,
     /// Those after this name.
     #[serde(default)]
     after: String,
@@ -67,14 +70,16 @@ pub(crate) async fn list(
     State(state): State<AppState>,
     which: Result<Query<Which>, QueryRejection>,
 ) -> Result<Json<Accounts>, Response> {
-    let wrong = || bad_query("It takes `prefix`, `after` (a name) and `limit` (1 to 1000), each once.");
-    let Query(Which { prefix, after, limit }) = which.map_err(|_| wrong())?;
+    let wrong =
+        || bad_query("It takes `prefix`, `name`, `after` (a name) and `limit` (1 to 1000), each once.");
+    let Query(Which { prefix, name, after, limit }) = which.map_err(|_| wrong())?;
     let limit = limit.unwrap_or(PAGE);
     if !(1..=LARGEST_PAGE).contains(&limit) {
         return Err(wrong());
     }
     // One more tells whether there is a next page.
-    let mut accounts = state.accounts.page(&prefix, &after, limit + 1).await.map_err(failed)?;
+    let find = Find { prefix: &prefix, part: &name, place: Place::After(&after) };
+    let mut accounts = state.accounts.page(find, limit + 1).await.map_err(failed)?;
     let more = accounts.len() > limit;
     accounts.truncate(limit);
     let next = accounts.last().filter(|_| more).map(|account| account.name.clone());

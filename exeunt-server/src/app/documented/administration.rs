@@ -45,7 +45,7 @@ pub(super) async fn each_answer(world: &mut World) {
         }
     }
     for (list, wrong) in [
-        ("/api/admin/accounts?prefix=A&after=&limit=1000", "/api/admin/accounts?limit=0"),
+        ("/api/admin/accounts?prefix=A&name=L&after=&limit=1000", "/api/admin/accounts?limit=0"),
         ("/api/admin/sessions?limit=1000", "/api/admin/sessions?account=1&limit=7"),
         (
             "/api/admin/events?account=1&since=2000-01-31T12:00:00Z&after=0&before=9&limit=1000",
