@@ -49,11 +49,12 @@ fn public(state: &AppState) -> Router {
         .into_router();
     let described = openapi::describe(&state.site.cookie_name);
     let pages = Router::new()
-        .route("/login", get(pages::login_page).post(pages::login))
-        .route("/logout", post(pages::logout))
         .route("/setup", get(pages::setup_page).post(pages::setup))
         .route("/reset", get(pages::reset_page).post(pages::reset))
-        .route("/reset/ask", get(pages::ask_reset_page).post(pages::ask_reset));
+        .route("/reset/ask", get(pages::ask_reset_page).post(pages::ask_reset))
+        .layer(from_fn_with_state(state.clone(), pages::note_reader))
+        .route("/login", get(pages::login_page).post(pages::login))
+        .route("/logout", post(pages::logout));
     Router::new()
         .merge(pages.with_state(state.clone()))
         .nest("/api/auth", auth.merge(api::reset_routes(state.clone())))

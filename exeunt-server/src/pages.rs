@@ -9,12 +9,12 @@ mod check;
 mod client;
 mod form;
 mod password;
+mod reader;
 mod reasons;
 mod reset;
 mod sessions;
 mod setup;
-
-use std::collections::BTreeMap;
+mod wrong;
 
 use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{Form, Query, Request, State};
@@ -34,9 +34,11 @@ use self::ago::Ago;
 pub(crate) use self::check::check;
 use self::client::ClientName;
 pub(crate) use self::password::{password, password_page};
+pub(crate) use self::reader::{Reader, note_reader};
 pub(crate) use self::reset::{ask_reset, ask_reset_page, reset, reset_page};
 pub(crate) use self::sessions::{end, end_all, end_others, sessions};
 pub(crate) use self::setup::{setup, setup_page};
+use self::wrong::{Problem, Wrong};
 use crate::accounts::{Accounts, Credentials};
 use crate::error;
 use crate::html::{Action, Around, Message, Page, SCRIPT, Text, Tone};
@@ -70,22 +72,6 @@ pub(crate) async fn home(State(state): State<AppState>, page: Page, session: Ses
     page.show(StatusCode::OK, "home.html", around, &shown)
 }
 
-/// What is wrong with the fields of a form, by their names.
-type Wrong = BTreeMap<&'static str, Problem>;
-
-/// What is wrong with a field, and the number that there is in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-struct Problem {
-    text: Text,
-    count: u64,
-}
-
-impl From<Text> for Problem {
-    fn from(text: Text) -> Self {
-        Self { text, count: 0 }
-    }
-}
-
 #[derive(Debug, Serialize)]
 struct Login<'a> {
     notice: Notice,
@@ -108,6 +94,8 @@ enum Notice {
     LoggedOut,
     Ended,
     Wrong,
+    TooMany,
+    Unavailable,
     CookieNotKept,
 }
 
@@ -233,20 +221,29 @@ pub(crate) async fn login(
     };
     let (remember, next) = (remember.is_some(), local(next.as_deref()));
     let credentials = Credentials { username: username.clone(), password };
+    // The form once more: nothing typed is lost but the password.
+    let again = |status, notice| {
+        let login =
+            Login { username: &username, remember, focus: "password", ..Login::new(&state, notice, next) };
+        page.show(status, "login.html", Around::default(), &login)
+    };
     match begin_session(visitor.remember(remember), state.accounts.clone(), credentials).await {
         Ok(true) => logged_in(next),
-        Err(response) => response,
         Ok(false) => {
-            let wrong = Login {
-                username: &username,
-                remember,
-                focus: "password",
-                ..Login::new(&state, Notice::Wrong, next)
-            };
-            let mut response = page.show(StatusCode::UNAUTHORIZED, "login.html", Around::default(), &wrong);
+            let mut response = again(StatusCode::UNAUTHORIZED, Notice::Wrong);
             response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
             response
         }
+        // What it says of when to try again stays.
+        Err(response) => match response.status() {
+            status @ StatusCode::TOO_MANY_REQUESTS => {
+                error::dressed_as(response, again(status, Notice::TooMany))
+            }
+            status @ StatusCode::SERVICE_UNAVAILABLE => {
+                error::dressed_as(response, again(status, Notice::Unavailable))
+            }
+            _ => response,
+        },
     }
 }
 

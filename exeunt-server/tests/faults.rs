@@ -46,6 +46,9 @@ const TABLE: &[Route] = &[
     ("GET", "/login", "", false, &[], 200, 200),
     ("POST", "/login", FORM, false, &[Step::Create], 303, 503),
     ("POST", "/login", FORM, true, &[Step::Create, Step::Load, Step::Destroy], 303, 503),
+    // Who is logged in sees it there, if anybody can tell; the page is there whoever can.
+    ("GET", "/reset?secret=x", "", true, &[], 404, 404),
+    ("GET", "/setup?secret=x", "", true, &[], 404, 404),
     ("POST", "/logout", "", true, &[Step::Load, Step::Destroy], 303, 502),
     ("POST", "/logout", "", false, &[], 303, 303),
     ("GET", "/api/me", "", true, &[Step::Load], 200, 503),

@@ -10,6 +10,8 @@ log-in = Anmelden
 
 ## Felder
 username = Benutzername
+email = E-Mail-Adresse
+email-if-any = E-Mail-Adresse (freiwillig)
 password = Passwort
 password-again = Passwort noch einmal
 show-password = Passwort zeigen
@@ -18,6 +20,8 @@ remember = Auf diesem Gerät angemeldet bleiben
 ## An- und Abmelden
 login-title = Anmelden
 login-wrong = Der Benutzername oder das Passwort ist falsch. Prüfen Sie beides und versuchen Sie es noch einmal.
+login-unavailable = Anmelden geht gerade nicht: Der Server erreicht nicht, was er dazu braucht. Versuchen Sie es gleich noch einmal.
+too-many-tries = Zu viele Versuche, deshalb ist nichts geschehen. Warten Sie eine Weile und versuchen Sie es dann noch einmal.
 login-ended = Ihre Sitzung ist zu Ende. Melden Sie sich an, um dort weiterzumachen, wo Sie waren.
 logged-out = Sie sind abgemeldet.
 cookie-not-kept = Sie sind nicht angemeldet. Falls Sie sich gerade angemeldet haben, hat Ihr Browser das Sitzungs-Cookie nicht behalten.
@@ -74,14 +78,11 @@ again-not = Ohne das zurück
 admin-accounts = Konten
 admin-sessions = Alle Sitzungen
 admin-only = Diese Seite ist für Verwalter.
-admin-own = Das ist Ihr eigenes Konto: Hier nimmt es Ihnen nichts. Ihr Passwort hat seine eigene Seite.
+admin-own = Das ist Ihr eigenes Konto: Hier kann es weder gesperrt noch entfernt werden. Ihr Passwort hat seine eigene Seite.
 admin-find = Nach Namen suchen
 admin-find-do = Suchen
-admin-accounts-count =
-    { $count ->
-        [one] { $count } Konto
-       *[other] { $count } Konten
-    }
+admin-find-all = Alle Konten
+admin-find-none = Kein Konto hat das in seinem Namen.
 admin-administrator = Verwalter
 admin-disabled = gesperrt
 admin-added = Angelegt
@@ -90,6 +91,17 @@ admin-add-do = Anlegen
 admin-sessions-of = Sitzungen
 admin-no-sessions = Es gibt keine Sitzung.
 admin-end-sessions = Alle Sitzungen beenden
+admin-email-hint = Wohin Nachrichten an den Inhaber gehen, etwa ein Link für ein neues Passwort. Lassen Sie das Feld leer, wenn es keine geben soll. Die alte Adresse erfährt von der Änderung.
+admin-email-do = Adresse speichern
+admin-role = Rolle
+admin-role-hint = Ein Verwalter darf auf diesen Seiten alles. Mit einer anderen Rolle enden alle Sitzungen des Kontos.
+admin-make-admin = Zum Verwalter machen
+admin-make-user = Verwalterrolle entziehen
+admin-give-up = Verwalterrolle abgeben
+admin-last = Das ist der letzte Verwalter, der sich anmelden darf. Machen Sie erst jemand anderen dazu.
+admin-left-title = Geschehen, aber noch nicht ganz
+admin-left = Das Konto ist geändert. Seine Sitzungen konnten noch nicht beendet werden: Sie enden, sobald ihr Speicher antwortet.
+admin-unknown = Ob die Änderung geschehen ist, ist nicht bekannt. Sehen Sie sich das Konto an, bevor Sie es noch einmal versuchen.
 admin-password = Ein anderes Passwort setzen
 admin-password-hint = Alle Sitzungen des Kontos enden. Teilen Sie das Passwort auf sicherem Weg mit und lassen Sie es ändern.
 admin-password-do = Passwort setzen
@@ -164,13 +176,18 @@ reset-sessions-left = Ihr Passwort ist gesetzt, aber die Sitzungen des Kontos ko
 reset-unknown = Ob Ihr Passwort gesetzt ist, ist nicht bekannt. Versuchen Sie, sich damit anzumelden; wird es abgelehnt, öffnen Sie den Link noch einmal.
 to-reset = Einen neuen Link anfordern
 
-## Namen und Passwörter, die nicht sein können
+## Namen, Passwörter und Adressen, die nicht sein können
 name-empty = Wählen Sie einen Namen.
 name-long = Ein Name hat höchstens 64 Zeichen.
 name-control = Ein Name hat keine Steuerzeichen.
 name-space = Ein Name beginnt und endet nicht mit Leerraum.
 name-taken = Ein Konto dieses Namens gibt es schon.
 name-bad = Das kann kein Name sein.
+email-space = Eine E-Mail-Adresse hat keinen Leerraum und keine Steuerzeichen.
+email-at = Eine E-Mail-Adresse hat ein @.
+email-domain = Was hinter dem @ steht, ist keine Domain.
+email-long = Eine E-Mail-Adresse hat höchstens 254 Bytes.
+email-bad = Eine E-Mail-Adresse ist wie name@example.org.
 password-empty = Wählen Sie ein Passwort.
 password-long = Ein Passwort hat höchstens 1024 Bytes.
 password-short =
@@ -184,8 +201,9 @@ password-repeats = Das wiederholt wenige Zeichen. Wählen Sie ein anderes.
 password-sequence = Das geht das Alphabet oder die Tastatur entlang. Wählen Sie ein anderes.
 password-date = Das ist kaum mehr als ein Datum. Wählen Sie ein anderes.
 password-breached = Das ist aus einem Einbruch bei einer anderen Website bekannt. Wählen Sie ein anderes.
+password-busy = Es ist nichts geschehen: Gerade werden zu viele Passwörter geprüft. Geben Sie es in ein paar Sekunden noch einmal ein.
 password-bad = Das kann kein Passwort sein. Wählen Sie ein anderes.
-passwords-differ = Die beiden Passwörter sind nicht gleich.
+passwords-differ = Die beiden Passwörter sind nicht gleich. Geben Sie beide noch einmal ein.
 
 ## Was schiefging
 to-home = Zur Startseite

@@ -11,6 +11,8 @@ log-in = Log in
 
 ## Fields
 username = Username
+email = E-mail address
+email-if-any = E-mail address (optional)
 password = Password
 password-again = Password again
 show-password = Show password
@@ -19,6 +21,8 @@ remember = Remember me on this device
 ## Log in and out
 login-title = Log in
 login-wrong = The username or the password is wrong. Check both and try again.
+login-unavailable = Logging in is not possible just now: the server cannot reach what it needs. Try again in a moment.
+too-many-tries = Too many tries, so nothing was done. Wait a while, then try again.
 login-ended = Your session has ended. Log in to go on where you were.
 logged-out = You are logged out.
 cookie-not-kept = You are not logged in. If you just logged in, your browser did not keep the session cookie.
@@ -75,14 +79,11 @@ again-not = Go back without it
 admin-accounts = Accounts
 admin-sessions = Live sessions
 admin-only = This page is for administrators.
-admin-own = This is your own account: nothing here takes it away. Your password has a page of its own.
+admin-own = This is your own account: it cannot be disabled or removed here. Your password has a page of its own.
 admin-find = Find by name
 admin-find-do = Find
-admin-accounts-count =
-    { $count ->
-        [one] { $count } account
-       *[other] { $count } accounts
-    }
+admin-find-all = All accounts
+admin-find-none = No account has this in its name.
 admin-administrator = administrator
 admin-disabled = disabled
 admin-added = Added
@@ -91,6 +92,17 @@ admin-add-do = Add
 admin-sessions-of = Sessions
 admin-no-sessions = No session is live.
 admin-end-sessions = End all sessions
+admin-email-hint = Where messages to the owner go, such as a link to reset the password. Leave it empty for none. The old address hears of the change.
+admin-email-do = Save address
+admin-role = Role
+admin-role-hint = An administrator can do everything on these pages. With another role all sessions of the account end.
+admin-make-admin = Make an administrator
+admin-make-user = Take the administrator’s role
+admin-give-up = Give up the administrator’s role
+admin-last = This is the last administrator who may log in. Make another one first.
+admin-left-title = Done, but not all of it yet
+admin-left = The account is changed. Its sessions could not be ended yet: they end as soon as their store answers.
+admin-unknown = Whether the change happened is not known. Look at the account before you try again.
 admin-password = Set another password
 admin-password-hint = All sessions of the account end. Tell the password on a safe way, and ask for it to be changed.
 admin-password-do = Set password
@@ -165,13 +177,18 @@ reset-sessions-left = Your password is set, but the sessions of the account coul
 reset-unknown = Whether your password is set is not known. Try to log in with it; if it is refused, open the link once more.
 to-reset = Ask for a new link
 
-## Names and passwords that cannot be
+## Names, passwords and addresses that cannot be
 name-empty = Choose a name.
 name-long = A name has at most 64 characters.
 name-control = A name has no control characters.
 name-space = A name does not start or end with white space.
 name-taken = An account of that name exists already.
 name-bad = This cannot be a name.
+email-space = An e-mail address has no white space and no control characters.
+email-at = An e-mail address has an @ in it.
+email-domain = What is behind the @ is no domain.
+email-long = An e-mail address has at most 254 bytes.
+email-bad = An e-mail address is like name@example.org.
 password-empty = Choose a password.
 password-long = A password has at most 1024 bytes.
 password-short =
@@ -185,8 +202,9 @@ password-repeats = This repeats a few characters. Choose another one.
 password-sequence = This goes along the alphabet or the keyboard. Choose another one.
 password-date = This is little more than a date. Choose another one.
 password-breached = This is known from a breach of another site. Choose another one.
+password-busy = Nothing was done: too many passwords are being checked just now. Type it again in a few seconds.
 password-bad = This cannot be a password. Choose another one.
-passwords-differ = The two passwords are not the same.
+passwords-differ = The two passwords are not the same. Type both again.
 
 ## What went wrong
 to-home = Go to the home page

@@ -3,7 +3,9 @@
 //! Must never answer somebody who is no administrator at that moment, do anything for somebody who has not proved lately who
 //! they are, nor let administrators take away their own account.
 
+mod account;
 mod accounts;
+mod refusal;
 mod sessions;
 
 use axum::extract::{Request, State};
@@ -11,13 +13,18 @@ use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
 use exeunt::{By, Origin, RECENT, Session};
+use serde::{Deserialize, Serialize};
+use tracing::Instrument as _;
 
-pub(super) use self::accounts::{AccountPage, AccountsPage};
-pub(crate) use self::accounts::{account, accounts, add, change};
+pub(super) use self::account::AccountPage;
+pub(crate) use self::account::{account, change};
+pub(super) use self::accounts::AccountsPage;
+pub(crate) use self::accounts::{accounts, add};
+pub(super) use self::refusal::{LEFT, UNKNOWN};
 pub(super) use self::sessions::SessionsPage;
 pub(crate) use self::sessions::{end as end_session, sessions};
 use super::again;
-use crate::accounts::Account;
+use crate::accounts::{Account, AccountError};
 use crate::error;
 use crate::html::{Action, Around, Message, Page, Text, Tone};
 use crate::site::AppState;
@@ -33,16 +40,22 @@ pub(crate) async fn require_admin(
     request: Request,
     next: Next,
 ) -> Response {
-    let account = match state.accounts.find_user(session.user()).await {
-        Ok(account) => account,
-        Err(error) => return error::of_account(error),
-    };
-    let Some(Account { name, .. }) = account.filter(|account| account.admin && !account.disabled) else {
-        let around = Around { who: Some(session.name()), ..Around::default() };
-        return page.message(StatusCode::FORBIDDEN, around, &NOT_FOR_YOU);
-    };
-    let by = By::Admin(session.user().clone(), name);
-    Origin::current().by(by).scope(next.run(request)).await
+    match administrator(&state, &page, &session).await {
+        Ok(by) => Origin::current().by(by).scope(next.run(request)).await,
+        Err(refused) => refused,
+    }
+}
+
+/// As who they do it; or what to tell somebody who is no administrator.
+async fn administrator(state: &AppState, page: &Page, session: &Session) -> Result<By, Response> {
+    let account = state.accounts.find_user(session.user()).await.map_err(error::of_account)?;
+    match account.filter(|account| account.admin && !account.disabled) {
+        Some(Account { name, .. }) => Ok(By::Admin(session.user().clone(), name)),
+        None => {
+            let around = Around { who: Some(session.name()), ..Around::default() };
+            Err(page.message(StatusCode::FORBIDDEN, around, &NOT_FOR_YOU))
+        }
+    }
 }
 
 pub(super) const NOT_FOR_YOU: Message =
@@ -51,8 +64,53 @@ pub(super) const NOT_FOR_YOU: Message =
 pub(super) const OWN: Message =
     Message { title: Text("error-403"), text: Text("admin-own"), tone: Tone::Plain, action: Action::Home };
 
+/// What a form asked for that needs the password first. As a text it goes along until then, with no password in it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Then {
+    /// The form once more: its password did not go along.
+    Add(accounts::Typed),
+    Change(account::Asked),
+}
+
+impl Then {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// The way to prove it, after which it goes on; `None` for who has done so lately.
+    fn proof(&self, page: &Page, session: &Session, back: &str) -> Option<Response> {
+        let then = serde_json::to_string(self).unwrap_or_default();
+        let old = !session.is_recent(RECENT);
+        old.then(|| again::ask(page, session, StatusCode::FORBIDDEN, &then, back))
+    }
+}
+
+/// Goes on with it, for whoever has just proved who they are, if they are an administrator now.
+pub(super) async fn go_on(state: &AppState, page: &Page, session: Session, then: Then) -> Response {
+    let by = match administrator(state, page, &session).await {
+        Ok(by) => by,
+        Err(refused) => return refused,
+    };
+    let going_on = async {
+        match then {
+            Then::Add(typed) => accounts::add_then(state, page, &session, typed).await,
+            Then::Change(asked) => account::change_then(state, page, session, asked, String::new()).await,
+        }
+    };
+    Origin::current().by(by).scope(going_on).await
+}
+
 /// The way to prove it, which leads back to the page; `None` for who has done so lately.
 fn proof(page: &Page, session: &Session, back: &str) -> Option<Response> {
     let old = !session.is_recent(RECENT);
     old.then(|| again::ask(page, session, StatusCode::FORBIDDEN, "", back))
+}
+
+/// To its end, even if the browser goes away: what was done is always told, too.
+async fn to_the_end<T: Send + 'static>(
+    step: impl Future<Output = Result<T, AccountError>> + Send + 'static,
+) -> Result<T, AccountError> {
+    let step = tokio::spawn(Origin::current().scope(step.in_current_span())).await;
+    step.map_err(|error| AccountError::Database(error.into()))?
 }

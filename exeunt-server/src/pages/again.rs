@@ -13,7 +13,7 @@ use tracing::Instrument as _;
 
 use super::check::EVIL;
 use super::form::{self, Sent};
-use super::{Wrong, local, sessions};
+use super::{Wrong, admin, local, sessions};
 use crate::accounts::{Accounts, Credentials};
 use crate::error;
 use crate::html::{Around, Page, Text};
@@ -21,7 +21,7 @@ use crate::site::AppState;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Again<'a> {
-    /// What to do then, as [`sessions::Then`] writes it.
+    /// What to do then, as [`sessions::Then`] or [`admin::Then`] writes it.
     then: &'a str,
     /// Where to go then.
     next: &'a str,
@@ -90,14 +90,24 @@ pub(crate) async fn again(
 ) -> Result<Response, Response> {
     let next = local(form.next.as_deref());
     let shown = Shown::of(&session);
-    let renewed = renew(state.accounts.clone(), session, form.password).await?;
-    let Some(session) = renewed else {
-        let errors = Wrong::from([("password", Text("password-wrong").into())]);
-        return Ok(asked(&page, &shown, StatusCode::FORBIDDEN, &form.then, next, errors));
+    let once_more = |status, text: Text| {
+        asked(&page, &shown, status, &form.then, next, Wrong::from([("password", text.into())]))
     };
-    match form.then.parse() {
-        Ok(then) => Ok(sessions::go_on(&state, &page, session, then).await),
-        Err(()) => Ok(Redirect::to(next).into_response()),
+    let session = match renew(state.accounts.clone(), session, form.password).await {
+        Ok(Some(session)) => session,
+        Ok(None) => return Ok(once_more(StatusCode::FORBIDDEN, Text("password-wrong"))),
+        Err(refused) if refused.status() == StatusCode::TOO_MANY_REQUESTS => {
+            let page = once_more(StatusCode::TOO_MANY_REQUESTS, Text("too-many-tries"));
+            return Ok(error::dressed_as(refused, page));
+        }
+        Err(response) => return Err(response),
+    };
+    if let Ok(then) = form.then.parse() {
+        return Ok(sessions::go_on(&state, &page, session, then).await);
+    }
+    match admin::Then::parse(&form.then) {
+        Some(then) => Ok(admin::go_on(&state, &page, session, then).await),
+        None => Ok(Redirect::to(next).into_response()),
     }
 }
 

@@ -50,7 +50,16 @@ pub(super) const EVIL: &str = "<script>'\"&</script>";
 fn samples() -> Vec<(&'static str, Value)> {
     let now = Timestamp::from_secs(1_767_225_600);
     let mut samples = vec![("home.html", value(&Home::sample(now)))];
-    for notice in [Notice::None, Notice::LoggedOut, Notice::Ended, Notice::Wrong, Notice::CookieNotKept] {
+    let notices = [
+        Notice::None,
+        Notice::LoggedOut,
+        Notice::Ended,
+        Notice::Wrong,
+        Notice::TooMany,
+        Notice::Unavailable,
+        Notice::CookieNotKept,
+    ];
+    for notice in notices {
         for secure in [false, true] {
             samples.push(("login.html", value(&Login::sample(notice, secure))));
         }
@@ -80,6 +89,8 @@ fn samples() -> Vec<(&'static str, Value)> {
         reset::UNKNOWN,
         admin::NOT_FOR_YOU,
         admin::OWN,
+        admin::LEFT,
+        admin::UNKNOWN,
     ]);
     samples.extend(messages.map(|message| ("message.html", value(&message))));
     let plain =

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::form::{self, Sent};
 use super::reasons::of_password;
-use super::{Wrong, is_admin};
-use crate::accounts::AccountError;
+use super::{Wrong, is_admin, wrong};
+use crate::accounts::{AccountError, RETRY_WHEN_BUSY};
 use crate::error;
 use crate::html::{Action, Around, Message, Page, Text, Tone};
 use crate::site::AppState;
@@ -24,22 +24,24 @@ pub(super) struct Password {
 
 impl Password {
     pub(super) fn samples() -> [Self; 2] {
-        let wrong = Wrong::from([("current", Text("password-wrong").into())]);
-        [Wrong::new(), wrong].map(|errors| Self { errors, focus: "current" })
+        let wrong = Wrong::from([
+            ("current", Text("password-wrong").into()),
+            ("again", Text("passwords-differ").into()),
+        ]);
+        [(Wrong::new(), "current"), (wrong, "again")].map(|(errors, focus)| Self { errors, focus })
     }
 }
 
 /// `GET /password`
 pub(crate) async fn password_page(State(state): State<AppState>, page: Page, session: Session) -> Response {
     let admin = is_admin(&state, &session).await;
-    show(&page, session.name(), admin, &form::token(&session), Wrong::new())
+    show(&page, StatusCode::OK, session.name(), admin, &form::token(&session), Wrong::new())
 }
 
-fn show(page: &Page, name: &str, admin: bool, form: &str, errors: Wrong) -> Response {
-    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    // Nothing that was typed is sent back, so all is typed again, from the top.
+fn show(page: &Page, status: StatusCode, name: &str, admin: bool, form: &str, errors: Wrong) -> Response {
+    let focus = wrong::first(&errors, &["current", "password", "again"], "current");
     let around = Around { who: Some(name), admin, form: Some(form), here: "/password" };
-    page.show(status, "password.html", around, &Password { errors, focus: "current" })
+    page.show(status, "password.html", around, &Password { errors, focus })
 }
 
 /// No Debug: it has passwords.
@@ -58,7 +60,8 @@ pub(crate) async fn password(
 ) -> Response {
     let (name, form) = (session.name().to_owned(), form::token(&session));
     let admin = is_admin(&state, &session).await;
-    let wrong = |field, problem| show(&page, &name, admin, &form, Wrong::from([(field, problem)]));
+    let answer = |status, errors| show(&page, status, &name, admin, &form, errors);
+    let wrong = |field, problem| answer(StatusCode::UNPROCESSABLE_ENTITY, Wrong::from([(field, problem)]));
     if given.password != given.again {
         return wrong("again", Text("passwords-differ").into());
     }
@@ -75,7 +78,18 @@ pub(crate) async fn password(
                 page.message(StatusCode::SERVICE_UNAVAILABLE, Around::default(), &LEFT),
             )
         }
-        Err(cause) => error::of_account(cause),
+        Err(AccountError::Busy) => {
+            let busy = Wrong::from([("password", Text("password-busy").into())]);
+            let page = answer(StatusCode::SERVICE_UNAVAILABLE, busy);
+            error::later(page, RETRY_WHEN_BUSY)
+        }
+        Err(cause) => match error::of_account(cause) {
+            problem if problem.status() == StatusCode::TOO_MANY_REQUESTS => {
+                let tries = Wrong::from([("current", Text("too-many-tries").into())]);
+                error::dressed_as(problem, answer(StatusCode::TOO_MANY_REQUESTS, tries))
+            }
+            problem => problem,
+        },
     }
 }
 

@@ -1,4 +1,4 @@
-//! Why something cannot be a name or a password, in the words of the pages.
+//! Why something cannot be a name, a password or an e-mail address, in the words of the pages.
 
 use std::fmt::Display;
 
@@ -12,6 +12,17 @@ pub(super) fn of_name(reason: &impl Display) -> Problem {
         "it has a control character in it" => Text("name-control"),
         "it starts or ends with white space" => Text("name-space"),
         _ => Text("name-bad"),
+    };
+    text.into()
+}
+
+pub(super) fn of_email(reason: &impl Display) -> Problem {
+    let text = match reason.to_string().as_str() {
+        "it has white space or a control character in it" => Text("email-space"),
+        "it has no @ in it" => Text("email-at"),
+        "what is behind the @ is no domain" => Text("email-domain"),
+        "it is longer than 254 bytes" => Text("email-long"),
+        _ => Text("email-bad"),
     };
     text.into()
 }
@@ -47,5 +58,7 @@ mod tests {
         assert_eq!((short.text, short.count), (Text("password-short"), 15));
         assert_eq!(of_password(&"it is a new reason").text, Text("password-bad"));
         assert_eq!(of_name(&"it is a new reason").text, Text("name-bad"));
+        assert_eq!(of_email(&"it has no @ in it").text, Text("email-at"));
+        assert_eq!(of_email(&"it is a new reason").text, Text("email-bad"));
     }
 }

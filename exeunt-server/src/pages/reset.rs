@@ -4,17 +4,17 @@
 //! log anybody in, nor use a link up by showing its page: programs that look for harm in mail open links (R42, R57).
 
 use axum::extract::rejection::{FormRejection, QueryRejection};
-use axum::extract::{Form, Query, State};
+use axum::extract::{Extension, Form, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-use super::Wrong;
 use super::check::EVIL;
 use super::reasons::of_password;
+use super::{Reader, Wrong, wrong};
 use crate::accounts::{AccountError, RETRY_WHEN_BUSY, ResetAsked};
 use crate::error;
-use crate::html::{Action, Around, Message, Page, Text, Tone};
+use crate::html::{Action, Message, Page, Text, Tone};
 use crate::site::AppState;
 
 /// Whose password it is that was forgotten. There is nothing that could be wrong with it: that would tell something.
@@ -32,11 +32,15 @@ impl Ask {
 }
 
 /// `GET /reset/ask`
-pub(crate) async fn ask_reset_page(State(state): State<AppState>, page: Page) -> Response {
+pub(crate) async fn ask_reset_page(
+    State(state): State<AppState>,
+    page: Page,
+    Extension(reader): Extension<Reader>,
+) -> Response {
     if !state.accounts.can_reset() {
         return error::refused(StatusCode::NOT_FOUND);
     }
-    page.show(StatusCode::OK, "reset-ask.html", Around::default(), &Ask::new())
+    page.show(StatusCode::OK, "reset-ask.html", reader.around(), &Ask::new())
 }
 
 #[derive(Deserialize)]
@@ -49,6 +53,7 @@ pub(crate) struct AskForm {
 pub(crate) async fn ask_reset(
     State(state): State<AppState>,
     page: Page,
+    Extension(reader): Extension<Reader>,
     form: Result<Form<AskForm>, FormRejection>,
 ) -> Response {
     let AskForm { username } = match form {
@@ -56,13 +61,13 @@ pub(crate) async fn ask_reset(
         Err(rejection) => return error::refused(rejection.status()),
     };
     match state.accounts.ask_reset(&username, state.layer.sessions().now()) {
-        ResetAsked::Accepted => page.message(StatusCode::OK, Around::default(), &ASKED),
+        ResetAsked::Accepted => page.message(StatusCode::OK, reader.around(), &ASKED),
         ResetAsked::Off => error::refused(StatusCode::NOT_FOUND),
         ResetAsked::TooMany { retry_after } => {
             error::later(error::refused(StatusCode::TOO_MANY_REQUESTS), retry_after)
         }
         ResetAsked::Busy => {
-            let busy = page.message(StatusCode::SERVICE_UNAVAILABLE, Around::default(), &BUSY);
+            let busy = page.message(StatusCode::SERVICE_UNAVAILABLE, reader.around(), &BUSY);
             error::later(busy, RETRY_WHEN_BUSY)
         }
     }
@@ -84,7 +89,12 @@ impl Reset<'_> {
             ("password", Text("password-common").into()),
             ("again", Text("passwords-differ").into()),
         ]);
-        [Wrong::new(), wrong].map(|errors| Self { secret: EVIL, username: EVIL, errors, focus: "password" })
+        [(Wrong::new(), "password"), (wrong, "again")].map(|(errors, focus)| Self {
+            secret: EVIL,
+            username: EVIL,
+            errors,
+            focus,
+        })
     }
 }
 
@@ -98,13 +108,14 @@ pub(crate) struct ResetQuery {
 pub(crate) async fn reset_page(
     State(state): State<AppState>,
     page: Page,
+    Extension(reader): Extension<Reader>,
     query: Result<Query<ResetQuery>, QueryRejection>,
 ) -> Response {
     let secret = query.map(|Query(query)| query.secret).unwrap_or_default();
     let found = state.accounts.reset_link(&secret, state.layer.sessions().now()).await;
     let response = match found {
-        Ok(Some(account)) => reset_form(&page, &secret, &account.name, Wrong::new()),
-        Ok(None) => link_is_dead(&state, &page),
+        Ok(Some(account)) => reset_form(&page, &reader, &secret, &account.name, Wrong::new()),
+        Ok(None) => link_is_dead(&state, &page, &reader),
         Err(cause) => error::of_account(cause),
     };
     keep_to_oneself(response)
@@ -122,6 +133,7 @@ pub(crate) struct ResetForm {
 pub(crate) async fn reset(
     State(state): State<AppState>,
     page: Page,
+    Extension(reader): Extension<Reader>,
     form: Result<Form<ResetForm>, FormRejection>,
 ) -> Response {
     let ResetForm { secret, password, again } = match form {
@@ -131,21 +143,21 @@ pub(crate) async fn reset(
     let now = state.layer.sessions().now();
     let account = match state.accounts.reset_link(&secret, now).await {
         Ok(Some(account)) => account,
-        Ok(None) => return link_is_dead(&state, &page),
+        Ok(None) => return link_is_dead(&state, &page, &reader),
         // Nothing was asked for yet but whose link it is.
         Err(cause) => return error::of_account(cause),
     };
     let wrong = |field, problem| {
-        keep_to_oneself(reset_form(&page, &secret, &account.name, Wrong::from([(field, problem)])))
+        keep_to_oneself(reset_form(&page, &reader, &secret, &account.name, Wrong::from([(field, problem)])))
     };
     if password != again {
         return wrong("again", Text("passwords-differ").into());
     }
-    let (around, unavailable) = (Around::default(), StatusCode::SERVICE_UNAVAILABLE);
     let message = match state.accounts.redeem_reset(&secret, &password, now).await {
-        Ok(_) => return page.message(StatusCode::OK, around, &DONE),
+        // Of the account whose password it was no session is left, this one neither.
+        Ok(_) => return page.message(StatusCode::OK, reader.without(&account.user()).around(), &DONE),
         Err(AccountError::BadPassword { reason }) => return wrong("password", of_password(&reason)),
-        Err(AccountError::ResetInvalid) => return link_is_dead(&state, &page),
+        Err(AccountError::ResetInvalid) => return link_is_dead(&state, &page, &reader),
         Err(cause @ AccountError::SessionsLeft { .. }) => (cause, &LEFT),
         Err(cause @ AccountError::Database(_)) => (cause, &UNKNOWN),
         Err(cause @ AccountError::Busy) => (cause, &BUSY),
@@ -153,13 +165,14 @@ pub(crate) async fn reset(
     };
     // The one makes a note in the log, and says when to come back; the other says what is so.
     let (cause, message) = message;
-    error::dressed_as(error::of_account(cause), page.message(unavailable, around, message))
+    let page = page.message(StatusCode::SERVICE_UNAVAILABLE, reader.around(), message);
+    error::dressed_as(error::of_account(cause), page)
 }
 
-fn reset_form(page: &Page, secret: &str, username: &str, errors: Wrong) -> Response {
+fn reset_form(page: &Page, reader: &Reader, secret: &str, username: &str, errors: Wrong) -> Response {
     let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let shown = Reset { secret, username, errors, focus: "password" };
-    page.show(status, "reset.html", Around::default(), &shown)
+    let focus = wrong::first(&errors, &["password", "again"], "password");
+    page.show(status, "reset.html", reader.around(), &Reset { secret, username, errors, focus })
 }
 
 /// Its address holds the secret, or its form does. Not `no-referrer`, under which browsers send a form with `Origin: null`,
@@ -170,9 +183,9 @@ fn keep_to_oneself(mut response: Response) -> Response {
 }
 
 /// With a way to ask for another one, where that can be done.
-fn link_is_dead(state: &AppState, page: &Page) -> Response {
+fn link_is_dead(state: &AppState, page: &Page, reader: &Reader) -> Response {
     let dead = if state.accounts.can_reset() { &DEAD } else { &DEAD_AND_OFF };
-    page.message(StatusCode::NOT_FOUND, Around::default(), dead)
+    page.message(StatusCode::NOT_FOUND, reader.around(), dead)
 }
 
 pub(super) const ASKED: Message = Message {

@@ -3,7 +3,7 @@
 //! Must never let the link's secret into a `Referer`, nor work twice.
 
 use axum::extract::rejection::{FormRejection, QueryRejection};
-use axum::extract::{Form, Query, State};
+use axum::extract::{Extension, Form, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use exeunt::Visitor;
@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use super::check::EVIL;
 use super::reasons::{of_name, of_password};
-use super::{Wrong, begin_session, logged_in};
+use super::{Reader, Wrong, begin_session, logged_in, wrong};
 use crate::accounts::{AccountError, Credentials, RETRY_WHEN_BUSY};
 use crate::error;
-use crate::html::{Action, Around, Message, Page, Text, Tone};
+use crate::html::{Action, Message, Page, Text, Tone};
 use crate::site::AppState;
 
 #[derive(Debug, Serialize)]
@@ -32,7 +32,12 @@ impl Setup<'_> {
             ("username", Text("name-empty").into()),
             ("again", Text("passwords-differ").into()),
         ]);
-        [Wrong::new(), wrong].map(|errors| Self { secret: EVIL, username: EVIL, errors, focus: "password" })
+        [(Wrong::new(), "password"), (wrong, "username")].map(|(errors, focus)| Self {
+            secret: EVIL,
+            username: EVIL,
+            errors,
+            focus,
+        })
     }
 }
 
@@ -45,12 +50,13 @@ pub(crate) struct SetupQuery {
 pub(crate) async fn setup_page(
     State(state): State<AppState>,
     page: Page,
+    Extension(reader): Extension<Reader>,
     query: Result<Query<SetupQuery>, QueryRejection>,
 ) -> Response {
     let secret = query.map(|Query(query)| query.secret).unwrap_or_default();
     match state.accounts.setup_is_valid(&secret, state.layer.sessions().now()).await {
-        Ok(true) => setup_form(&page, &secret, "", Wrong::new()),
-        Ok(false) => link_is_dead(&page),
+        Ok(true) => setup_form(&page, StatusCode::OK, &reader, &secret, "", Wrong::new()),
+        Ok(false) => link_is_dead(&page, &reader),
         Err(cause) => account_failure(&cause),
     }
 }
@@ -67,6 +73,7 @@ pub(crate) struct SetupForm {
 pub(crate) async fn setup(
     State(state): State<AppState>,
     page: Page,
+    Extension(reader): Extension<Reader>,
     visitor: Visitor,
     form: Result<Form<SetupForm>, FormRejection>,
 ) -> Response {
@@ -74,7 +81,10 @@ pub(crate) async fn setup(
         Ok(Form(form)) => form,
         Err(rejection) => return error::refused(rejection.status()),
     };
-    let wrong = |field, text| setup_form(&page, &secret, &username, Wrong::from([(field, text)]));
+    let answer = |status, field, problem| {
+        setup_form(&page, status, &reader, &secret, &username, Wrong::from([(field, problem)]))
+    };
+    let wrong = |field, problem| answer(StatusCode::UNPROCESSABLE_ENTITY, field, problem);
     if password != again {
         return wrong("again", Text("passwords-differ").into());
     }
@@ -83,7 +93,11 @@ pub(crate) async fn setup(
         Ok(_) => {}
         Err(AccountError::BadName { reason }) => return wrong("username", of_name(&reason)),
         Err(AccountError::BadPassword { reason }) => return wrong("password", of_password(&reason)),
-        Err(AccountError::SetupInvalid | AccountError::NotEmpty) => return link_is_dead(&page),
+        Err(AccountError::SetupInvalid | AccountError::NotEmpty) => return link_is_dead(&page, &reader),
+        Err(AccountError::Busy) => {
+            let busy = answer(StatusCode::SERVICE_UNAVAILABLE, "password", Text("password-busy").into());
+            return error::later(busy, RETRY_WHEN_BUSY);
+        }
         Err(cause) => return account_failure(&cause),
     }
     // The account exists now, whatever comes of this login.
@@ -93,19 +107,24 @@ pub(crate) async fn setup(
     }
 }
 
-fn setup_form(page: &Page, secret: &str, username: &str, errors: Wrong) -> Response {
-    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    // Passwords are not sent back, so what comes first is to be typed again.
-    let focus = if errors.contains_key("username") || username.is_empty() { "username" } else { "password" };
+fn setup_form(
+    page: &Page,
+    status: StatusCode,
+    reader: &Reader,
+    secret: &str,
+    username: &str,
+    errors: Wrong,
+) -> Response {
+    let focus = wrong::first(&errors, &["username", "password", "again"], "username");
     let shown = Setup { secret, username, errors, focus };
-    let mut response = page.show(status, "setup.html", Around::default(), &shown);
+    let mut response = page.show(status, "setup.html", reader.around(), &shown);
     // Its address holds the secret. Not `no-referrer`, under which browsers send a form with `Origin: null`.
     response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("strict-origin"));
     response
 }
 
-fn link_is_dead(page: &Page) -> Response {
-    page.message(StatusCode::NOT_FOUND, Around::default(), &DEAD)
+fn link_is_dead(page: &Page, reader: &Reader) -> Response {
+    page.message(StatusCode::NOT_FOUND, reader.around(), &DEAD)
 }
 
 pub(super) const DEAD: Message = Message {

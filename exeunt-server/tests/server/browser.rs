@@ -107,7 +107,8 @@ async fn the_first_administrator_is_made_by_the_link_and_mistakes_are_told_besid
     browser.fill("again", "something else").await;
     browser.press("Create account and log in").await;
     browser.sees("The two passwords are not the same.").await;
-    assert_eq!(browser.error_of("again").await, "The two passwords are not the same.");
+    browser.is_at("again").await;
+    assert_eq!(browser.error_of("again").await, "The two passwords are not the same. Type both again.");
     assert_eq!(browser.value("username").await, " ada");
     browser.fill("password", PASSWORD).await;
     browser.fill("again", PASSWORD).await;
@@ -216,4 +217,61 @@ async fn an_administrator_adds_an_account_and_disables_it_in_the_browser() {
     browser.follow("Live sessions").await;
     browser.sees("this one").await;
     browser.close().await;
+}
+
+// R20
+#[tokio::test]
+async fn an_administrator_changes_role_and_address_and_the_last_one_is_refused_with_the_reason() {
+    let place = Place::with_alice(Kept::OneFile);
+    place.run(["account", "role", "alice", "admin"], "");
+    place.run(["account", "add", "bob", "--password-stdin"], PASSWORD);
+    let server = place.serve();
+    let browser = open(&server, Options::default()).await;
+    let other = open(&server, Options::default()).await;
+    browser.go("/admin/accounts").await;
+    browser.fill("username", "alice").await;
+    browser.fill("password", PASSWORD).await;
+    browser.press("Log in").await;
+    browser.fill("q", "OB").await;
+    browser.press("Find").await;
+    browser.sees("All accounts").await;
+    assert!(!browser.text().await.contains("alice@"));
+    browser.follow("bob").await;
+
+    browser.fill("email", "bob at home").await;
+    browser.press("Save address").await;
+    browser.sees("no white space").await;
+    browser.is_at("email").await;
+    assert!(browser.error_of("email").await.starts_with("An e-mail address has no white space"));
+    assert_eq!(browser.value("email").await, "bob at home");
+    browser.fill("email", "bob@example.org").await;
+    browser.press("Save address").await;
+    browser
+        .until("the page without an error", async || !browser.text().await.contains("no white space"))
+        .await;
+    browser.sees("Make an administrator").await;
+    assert_eq!(browser.value("email").await, "bob@example.org");
+
+    other.go("/").await;
+    other.fill("username", "bob").await;
+    other.fill("password", PASSWORD).await;
+    other.press("Log in").await;
+    other.sees("Hello, bob.").await;
+    browser.press("Make an administrator").await;
+    browser.sees("Take the administrator\u{2019}s role").await;
+    other.follow("Sessions").await;
+    other.sees("Your session has ended.").await;
+    browser.press("Take the administrator\u{2019}s role").await;
+    browser.sees("Make an administrator").await;
+
+    browser.follow("Accounts").await;
+    browser.follow("alice").await;
+    browser.press("Give up the administrator\u{2019}s role").await;
+    browser.sees("This is the last administrator who may log in. Make another one first.").await;
+    assert_eq!(browser.attribute(":focus", "value").await, "make_user");
+    assert_eq!(browser.attribute(":focus", "aria-describedby").await, "role-error");
+    browser.follow("Accounts").await;
+    browser.sees("Add an account").await;
+    browser.close().await;
+    other.close().await;
 }

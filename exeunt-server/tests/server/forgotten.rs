@@ -96,8 +96,13 @@ fn a_forgotten_password_is_set_on_the_page_that_the_link_leads_to(kept: Kept) {
     }
     assert_eq!(server.me(&session), 200);
 
-    let done = set(&server, &secret, NEW, NEW);
+    // R21
+    let own = server.browse(&path, Some(&session));
+    assert!(own.body.contains("action=\"/logout\"") && own.body.contains("<bdi>alice</bdi>"), "{own:?}");
+    let fields = [("secret", secret.as_str()), ("password", NEW), ("again", NEW)];
+    let done = server.submit("/reset", Some(&session), &fields);
     assert_eq!((done.status, done.header("set-cookie")), (200, None), "nobody is logged in by it");
+    assert!(!done.body.contains("action=\"/logout\""), "their session is over: {done:?}");
     assert!(done.body.contains("Your password is set") && done.body.contains("href=\"/login\""), "{done:?}");
     assert_eq!(server.me(&session), 401);
     assert_eq!(server.try_login("alice", PASSWORD).status, 401);
@@ -123,6 +128,31 @@ fn a_forgotten_password_is_set_on_the_page_that_the_link_leads_to(kept: Kept) {
     for hidden in [secret.as_str(), NEW, "staple+battery", "lice@", "lice%40"] {
         assert!(!log.contains(hidden), "{hidden}");
     }
+}
+
+#[test]
+fn whoever_else_is_logged_in_sees_who_they_are_and_stays_it() {
+    // R21, R42
+    let place = with_alice(Kept::OneFile);
+    place.run(["account", "add", "bob", "--password-stdin"], PASSWORD);
+    let server = serve(&place);
+    let bob = server.try_login("bob", PASSWORD).token();
+    let asks = server.submit("/reset/ask", Some(&bob), &[("username", "alice")]);
+    let (_, secret) = link(&place, server);
+    let server = serve(&place);
+    let fields = [("secret", secret.as_str()), ("password", NEW), ("again", NEW)];
+    let pages = [
+        asks,
+        server.browse("/reset/ask", Some(&bob)),
+        server.submit("/reset", Some(&bob), &[("secret", &secret), ("password", NEW), ("again", "x")]),
+        server.submit("/reset", Some(&bob), &fields),
+    ];
+    for page in &pages {
+        assert!(page.body.contains("action=\"/logout\"") && page.body.contains("<bdi>bob</bdi>"), "{page:?}");
+    }
+    assert!(pages[3].body.contains("Your password is set"), "{:?}", pages[3]);
+    assert!(!pages[3].body.contains("href=\"/login\""), "they are logged in: {:?}", pages[3]);
+    assert_eq!((server.me(&bob), server.try_login("alice", NEW).status), (200, 200));
 }
 
 #[test]

@@ -194,7 +194,9 @@ fn while_the_accounts_are_silent_nobody_logs_in_and_sessions_live_on() {
         is_503(&in_time(|| server.try_login("alice", PASSWORD)));
         is_503(&in_time(|| server.try_login("nobody", PASSWORD)));
         let form = [("username", "alice"), ("password", PASSWORD)];
-        is_503(&in_time(|| server.submit("/login", None, &form)));
+        let page = in_time(|| server.submit("/login", None, &form));
+        is_503(&page);
+        assert!(page.body.contains("name=\"username\" value=\"alice\""), "{page:?}");
         let link = format!("/setup?secret={}", "A".repeat(43));
         is_503(&in_time(|| server.browse(&link, None)));
         assert_eq!(server.me(&one), 200, "{outage:?}");

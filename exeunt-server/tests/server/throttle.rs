@@ -66,6 +66,10 @@ fn who_guesses_hears_the_same_byte_for_byte_whoevers_name_it_is() {
     assert_eq!(page.status, 429);
     assert!(page.header("retry-after").is_some());
     assert!(page.body.contains("Too many tries") && page.body.contains("Wait a while"), "{page:?}");
+    assert!(
+        page.body.contains("name=\"username\" value=\"alice\"") && !page.body.contains(PASSWORD),
+        "{page:?}"
+    );
     // R38: once for each try that made others wait, and never for those that were refused.
     let log = place.log();
     assert_eq!(log.matches("\"event\":\"throttled\"").count(), 3, "{log}");

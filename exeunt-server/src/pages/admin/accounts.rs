@@ -1,50 +1,51 @@
-//! Accounts: find, add, disable, give another password, end the sessions of, remove.
+//! Accounts: find them, a page at a time, and add one.
+//!
+//! Must never read all of them.
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use exeunt::{Session, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{AT_ONCE, OWN, proof};
-use crate::accounts::{Account, AccountError};
+use super::refusal::{Refusal, told};
+use super::{AT_ONCE, Then, to_the_end};
+use crate::accounts::{Account, AccountError, Accounts, Find, Place};
 use crate::error;
 use crate::html::{Around, Page, Text};
-use crate::pages::Wrong;
 use crate::pages::ago::Ago;
 use crate::pages::check::EVIL;
 use crate::pages::form::{self, Sent};
-use crate::pages::reasons::{of_name, of_password};
-use crate::pages::sessions::Listed;
+use crate::pages::wrong::{self, Wrong};
 use crate::site::AppState;
 
 #[derive(Debug, Serialize)]
 pub(in crate::pages) struct AccountsPage {
-    /// What names are to contain.
+    /// What names are to have in them.
     query: String,
     accounts: Vec<Row>,
-    /// How many there are in all.
-    total: usize,
-    /// The numbers of the pages beside this one.
-    before: Option<usize>,
-    after: Option<usize>,
+    /// The names that the pages on either side lie beside.
+    before: Option<String>,
+    after: Option<String>,
+    /// What was typed of an account that could not be added.
     username: String,
+    email: String,
+    make_admin: bool,
     errors: Wrong,
     focus: &'static str,
 }
 
 #[derive(Debug, Serialize)]
-struct Row {
-    id: i64,
-    name: String,
-    admin: bool,
-    disabled: bool,
-    added: Ago,
+pub(super) struct Row {
+    pub(super) id: i64,
+    pub(super) name: String,
+    pub(super) admin: bool,
+    pub(super) disabled: bool,
+    pub(super) added: Ago,
 }
 
 impl Row {
-    fn new(account: &Account, now: Timestamp) -> Self {
+    pub(super) fn new(account: &Account, now: Timestamp) -> Self {
         let Account { id, name, admin, disabled, created_at, .. } = account;
         Self {
             id: *id,
@@ -55,34 +56,58 @@ impl Row {
         }
     }
 
-    fn sample(now: Timestamp) -> Self {
+    pub(super) fn sample(now: Timestamp) -> Self {
         Self { id: 7, name: EVIL.to_owned(), admin: true, disabled: true, added: Ago::new(now, now) }
     }
 }
 
 impl AccountsPage {
-    pub(in crate::pages) fn samples(now: Timestamp) -> [Self; 2] {
-        let wrong = Wrong::from([("username", Text("name-taken").into())]);
-        [(Wrong::new(), None), (wrong, Some(2))].map(|(errors, beside)| Self {
-            query: EVIL.to_owned(),
-            accounts: beside.map(|_| Row::sample(now)).into_iter().collect(),
-            total: 3,
-            before: beside,
-            after: beside,
-            username: EVIL.to_owned(),
-            errors,
-            focus: "",
-        })
+    /// Nothing found; and all that can be, with mistakes.
+    pub(in crate::pages) fn samples(now: Timestamp) -> [Self; 3] {
+        let wrong = Wrong::from([
+            ("username", Text("name-taken").into()),
+            ("email", Text("email-at").into()),
+            ("password", Text("password-busy").into()),
+        ]);
+        let beside = Some(EVIL.to_owned());
+        [("", None, Wrong::new()), (EVIL, None, Wrong::new()), (EVIL, beside, wrong)].map(
+            |(query, beside, errors)| Self {
+                query: query.to_owned(),
+                accounts: beside.iter().map(|_| Row::sample(now)).collect(),
+                before: beside.clone(),
+                after: beside,
+                username: EVIL.to_owned(),
+                email: EVIL.to_owned(),
+                make_admin: !errors.is_empty(),
+                focus: wrong::first(&errors, &FIELDS, ""),
+                errors,
+            },
+        )
     }
 }
 
+/// Of the form that adds an account.
+const FIELDS: [&str; 3] = ["username", "email", "password"];
+
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct AccountsQuery {
-    q: Option<String>,
-    page: Option<usize>,
+    #[serde(default)]
+    q: String,
+    after: Option<String>,
+    before: Option<String>,
 }
 
-/// `GET /admin/accounts`
+impl AccountsQuery {
+    fn place(&self) -> Place<'_> {
+        match (&self.before, &self.after) {
+            (Some(name), _) => Place::Before(name),
+            (None, Some(name)) => Place::After(name),
+            (None, None) => Place::default(),
+        }
+    }
+}
+
+/// `GET /admin/accounts?q=al&after=alan`
 pub(crate) async fn accounts(
     State(state): State<AppState>,
     page: Page,
@@ -90,7 +115,15 @@ pub(crate) async fn accounts(
     query: Result<Query<AccountsQuery>, QueryRejection>,
 ) -> Response {
     let Query(query) = query.unwrap_or_default();
-    list(&state, &page, &session, query, Wrong::new(), String::new()).await
+    list(&state, &page, &session, query, Typed::default(), None).await
+}
+
+/// What was typed of an account to add, but for its password.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(in crate::pages) struct Typed {
+    username: String,
+    email: String,
+    admin: bool,
 }
 
 async fn list(
@@ -98,34 +131,66 @@ async fn list(
     page: &Page,
     session: &Session,
     query: AccountsQuery,
-    errors: Wrong,
-    username: String,
+    typed: Typed,
+    refusal: Option<Refusal>,
 ) -> Response {
-    let all = match state.accounts.list().await {
-        Ok(all) => all,
+    let found = match find(&state.accounts, &query.q, query.place()).await {
+        Ok(found) => found,
         Err(error) => return error::of_account(error),
     };
-    let wanted = query.q.unwrap_or_default();
-    let lower = wanted.to_lowercase();
-    let found: Vec<_> = all.iter().filter(|account| account.name.to_lowercase().contains(&lower)).collect();
-    let number = query.page.unwrap_or(1).max(1);
-    let skipped = (number - 1).saturating_mul(AT_ONCE);
     let now = state.layer.sessions().now();
+    let Refusal { status, errors, retry_after } = refusal.unwrap_or_default();
+    let unless_wrong = if typed.username.is_empty() { "" } else { "password" };
     let shown = AccountsPage {
-        query: wanted,
-        accounts: found.iter().skip(skipped).take(AT_ONCE).map(|account| Row::new(account, now)).collect(),
-        total: found.len(),
-        before: (number > 1).then(|| number - 1),
-        after: (found.len().saturating_sub(skipped) > AT_ONCE).then(|| number + 1),
-        username,
-        focus: errors.keys().next().copied().unwrap_or_default(),
+        query: query.q,
+        accounts: found.accounts.iter().map(|account| Row::new(account, now)).collect(),
+        before: found.before,
+        after: found.after,
+        username: typed.username,
+        email: typed.email,
+        make_admin: typed.admin,
+        focus: wrong::first(&errors, &FIELDS, unless_wrong),
         errors,
     };
-    let status = if shown.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let form = form::token(session);
     let around =
         Around { who: Some(session.name()), admin: true, form: Some(&form), here: "/admin/accounts" };
-    page.show(status, "admin-accounts.html", around, &shown)
+    let response = page.show(status, "admin-accounts.html", around, &shown);
+    retry_after.into_iter().fold(response, error::later)
+}
+
+/// A page of accounts, and the names that its neighbours lie beside.
+struct Found {
+    accounts: Vec<Account>,
+    before: Option<String>,
+    after: Option<String>,
+}
+
+async fn find(accounts: &Accounts, part: &str, place: Place<'_>) -> Result<Found, AccountError> {
+    // One more tells whether there is a page behind.
+    let page = |place| accounts.page(Find { part, place, ..Find::default() }, AT_ONCE + 1);
+    let mut place = place;
+    if let Place::Before(_) = place {
+        let mut found = page(place).await?;
+        if found.len() > AT_ONCE {
+            found.remove(0);
+            let name = |account: Option<&Account>| account.map(|account| account.name.clone());
+            return Ok(Found { before: name(found.first()), after: name(found.last()), accounts: found });
+        }
+        // Nothing comes before these: it is the first page, and that is a whole one.
+        place = Place::default();
+    }
+    let mut found = page(place).await?;
+    let more = found.len() > AT_ONCE;
+    found.truncate(AT_ONCE);
+    let before = match place {
+        Place::After(name) if !name.is_empty() => {
+            Some(found.first().map_or_else(|| name.to_owned(), |account| account.name.clone()))
+        }
+        _ => None,
+    };
+    let after = found.last().filter(|_| more).map(|account| account.name.clone());
+    Ok(Found { accounts: found, before, after })
 }
 
 /// No Debug: it has a password.
@@ -133,6 +198,9 @@ async fn list(
 pub(crate) struct AddForm {
     username: String,
     password: String,
+    /// Empty for none.
+    #[serde(default)]
+    email: String,
     admin: Option<String>,
 }
 
@@ -142,147 +210,26 @@ pub(crate) async fn add(
     page: Page,
     Sent { session, form }: Sent<AddForm>,
 ) -> Response {
-    if let Some(first) = proof(&page, &session, "/admin/accounts") {
+    let AddForm { username, password, email, admin } = form;
+    let typed = Typed { username: username.clone(), email: email.clone(), admin: admin.is_some() };
+    if let Some(first) = Then::Add(typed.clone()).proof(&page, &session, "/admin/accounts") {
         return first;
     }
-    let AddForm { username, password, admin } = form;
-    let now = state.layer.sessions().now();
-    let wrong = match state.accounts.add(&username, &password, admin.is_some(), now).await {
-        Ok(account) => return Redirect::to(&format!("/admin/account?id={}", account.id)).into_response(),
-        Err(AccountError::NameTaken) => ("username", Text("name-taken").into()),
-        Err(AccountError::BadName { reason }) => ("username", of_name(&reason)),
-        Err(AccountError::BadPassword { reason }) => ("password", of_password(&reason)),
-        Err(error) => return error::of_account(error),
-    };
-    list(&state, &page, &session, AccountsQuery::default(), Wrong::from([wrong]), username).await
-}
-
-#[derive(Debug, Serialize)]
-pub(in crate::pages) struct AccountPage {
-    account: Row,
-    /// Whether it is the reader's own.
-    own: bool,
-    sessions: Vec<Listed>,
-    errors: Wrong,
-    focus: &'static str,
-}
-
-impl AccountPage {
-    pub(in crate::pages) fn samples(now: Timestamp) -> [Self; 3] {
-        [(true, false), (false, false), (false, true)].map(|(own, disabled)| Self {
-            account: Row { disabled, ..Row::sample(now) },
-            own,
-            sessions: vec![Listed::sample(now, false)],
-            errors: if own { Wrong::new() } else { Wrong::from([("password", Text("password-bad").into())]) },
-            focus: "",
-        })
-    }
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct AccountQuery {
-    id: i64,
-}
-
-/// `GET /admin/account?id=7`
-pub(crate) async fn account(
-    State(state): State<AppState>,
-    page: Page,
-    session: Session,
-    query: Result<Query<AccountQuery>, QueryRejection>,
-) -> Response {
-    match query {
-        Ok(Query(AccountQuery { id })) => show(&state, &page, &session, id, Wrong::new()).await,
-        Err(_) => error::refused(StatusCode::NOT_FOUND),
-    }
-}
-
-async fn show(state: &AppState, page: &Page, session: &Session, id: i64, errors: Wrong) -> Response {
-    let account = match state.accounts.find_user(&id.into()).await {
-        Ok(Some(account)) => account,
-        Ok(None) => return error::refused(StatusCode::NOT_FOUND),
-        Err(error) => return error::of_account(error),
-    };
-    let sessions = state.layer.sessions();
-    let now = sessions.now();
-    let records = match sessions.list(&account.user()).await {
-        Ok(records) => records,
-        Err(error) => return error.into_response(),
-    };
-    let shown = AccountPage {
-        own: account.user() == *session.user(),
-        account: Row::new(&account, now),
-        sessions: records.iter().map(|record| Listed::new(record, session.id(), now)).collect(),
-        focus: if errors.is_empty() { "" } else { "password" },
-        errors,
-    };
-    let status = if shown.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let form = form::token(session);
-    let around =
-        Around { who: Some(session.name()), admin: true, form: Some(&form), here: "/admin/accounts" };
-    page.show(status, "admin-account.html", around, &shown)
-}
-
-/// No Debug: it may have a password.
-#[derive(Deserialize)]
-pub(crate) struct ChangeForm {
-    /// Not a number: beside the form's token all fields are read as texts.
-    id: String,
-    change: Change,
-    #[serde(default)]
-    password: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Change {
-    Disable,
-    Enable,
-    EndSessions,
-    Password,
-    Remove,
-}
-
-/// `POST /admin/account`
-pub(crate) async fn change(
-    State(state): State<AppState>,
-    page: Page,
-    Sent { session, form }: Sent<ChangeForm>,
-) -> Response {
-    let ChangeForm { id, change, password } = form;
-    let Ok(id) = id.parse::<i64>() else { return error::refused(StatusCode::NOT_FOUND) };
-    let back = format!("/admin/account?id={id}");
-    if let Some(first) = proof(&page, &session, &back) {
-        return first;
-    }
-    let account = match state.accounts.find_user(&id.into()).await {
-        Ok(Some(account)) => account,
-        Ok(None) => return error::refused(StatusCode::NOT_FOUND),
-        Err(error) => return error::of_account(error),
-    };
-    // Whoever asks keeps their account, so that there always is an administrator; their own page changes their password.
-    if account.user() == *session.user() && change != Change::EndSessions {
-        let around = Around { who: Some(session.name()), admin: true, ..Around::default() };
-        return page.message(StatusCode::FORBIDDEN, around, &OWN);
-    }
-    let accounts = &state.accounts;
-    let changed = match change {
-        Change::Disable => accounts.disable(&account.name).await.map(drop),
-        Change::Enable => accounts.enable(&account.name).await,
-        Change::Password => accounts.set_password(&account.name, &password).await.map(drop),
-        Change::Remove => accounts.remove(&account.name).await.map(drop),
-        Change::EndSessions => {
-            let this = session.id();
-            let ended = state.layer.sessions().logout_all(&account.user(), Some(&this)).await;
-            ended.map(drop).map_err(AccountError::from)
+    let (accounts, now, admin) = (state.accounts.clone(), state.layer.sessions().now(), typed.admin);
+    let added = to_the_end(async move {
+        let email = Some(email.as_str()).filter(|email| !email.is_empty());
+        accounts.add_with_email(&username, &password, admin, email, now).await
+    });
+    match added.await.map_err(|error| Refusal::of(error, "username")) {
+        Ok(account) => Redirect::to(&format!("/admin/account?id={}", account.id)).into_response(),
+        Err(Ok(refusal)) => {
+            list(&state, &page, &session, AccountsQuery::default(), typed, Some(refusal)).await
         }
-    };
-    match changed {
-        Ok(()) if change == Change::Remove => Redirect::to("/admin/accounts").into_response(),
-        Ok(()) => Redirect::to(&back).into_response(),
-        Err(AccountError::BadPassword { reason }) => {
-            show(&state, &page, &session, id, Wrong::from([("password", of_password(&reason))])).await
-        }
-        Err(error) => error::of_account(error),
+        Err(Err(error)) => told(&page, &session, error),
     }
+}
+
+/// Whoever was asked for their password in between goes on where they were.
+pub(super) async fn add_then(state: &AppState, page: &Page, session: &Session, typed: Typed) -> Response {
+    list(state, page, session, AccountsQuery::default(), typed, None).await
 }

@@ -133,6 +133,21 @@ async fn no_page_has_a_barrier_in_light_or_dark_on_a_phone_or_a_desktop() {
     browser.follow("bob").await;
     browser.sees("No session is live.").await;
     look.at("admin-account").await;
+    browser.fill("email", "bob").await;
+    browser.press("Save address").await;
+    browser.sees("An e-mail address has an @ in it.").await;
+    look.at("admin-account-wrong").await;
+    browser.go("/admin/accounts?q=alice").await;
+    browser.follow("alice").await;
+    browser.press("Give up the administrator\u{2019}s role").await;
+    browser.sees("This is the last administrator").await;
+    look.at("admin-account-last").await;
+    browser.go("/admin/accounts?q=nobody").await;
+    browser.sees("No account has this in its name.").await;
+    look.at("admin-accounts-none").await;
+    browser.go("/reset?secret=x").await;
+    browser.sees("This link does not work").await;
+    look.at("reset-dead-logged-in").await;
     browser.go("/admin/sessions").await;
     browser.sees("Safari on iPhone").await;
     look.at("admin-sessions").await;
@@ -173,6 +188,14 @@ async fn no_page_has_a_barrier_in_light_or_dark_on_a_phone_or_a_desktop() {
     browser.press("Log in").await;
     browser.sees("is wrong").await;
     look.at("login-wrong").await;
+    redis.pause();
+    browser.fill("password", PASSWORD).await;
+    browser.press("Log in").await;
+    browser.sees("Logging in is not possible just now").await;
+    assert_eq!(browser.value("username").await, "alice");
+    look.at("login-unavailable").await;
+    redis.go_on();
+    browser.until("the store is back", async || server.send("GET", "/readyz", &[], "").status == 200).await;
     browser.go("/login").await;
     log_in(browser).await;
     server.send(
