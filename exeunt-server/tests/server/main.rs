@@ -29,5 +29,6 @@ mod passwords;
 mod reset;
 mod support;
 mod throttle;
+mod throttle_nodes;
 mod traces;
 mod transcript;

@@ -6,9 +6,15 @@ use crate::support::{Answer, PASSWORD, Place, Server};
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 /// Where the proxy in front says that a request came from.
-const THE_PROXY: [&str; 2] = ["--trusted-proxies", "127.0.0.1"];
+pub(crate) const THE_PROXY: [&str; 2] = ["--trusted-proxies", "127.0.0.1"];
 
-fn from(server: &Server, address: &str, name: &str, password: &str, badge: Option<&str>) -> Answer {
+pub(crate) fn from(
+    server: &Server,
+    address: &str,
+    name: &str,
+    password: &str,
+    badge: Option<&str>,
+) -> Answer {
     let body = serde_json::json!({"username": name, "password": password}).to_string();
     let mut headers = vec![JSON, ("X-Forwarded-For", address)];
     headers.extend(badge.map(|badge| ("Cookie", badge)));
@@ -20,7 +26,7 @@ fn comparable(mut answer: Answer) -> Answer {
     answer
 }
 
-fn is_429(answer: &Answer) -> bool {
+pub(crate) fn is_429(answer: &Answer) -> bool {
     answer.status == 429
         && answer.header("retry-after").is_some_and(|seconds| seconds.parse::<u64>().is_ok_and(|it| it > 0))
         && answer.header("content-type") == Some("application/problem+json")
