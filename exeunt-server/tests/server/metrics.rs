@@ -9,7 +9,7 @@ use crate::support::{Answer, Place, Server};
 on_every_engine!(what_happens_and_how_long_the_store_takes_can_be_scraped);
 
 /// Where the figures of a server are, by what it said.
-fn scrape(server: &Server) -> String {
+pub(crate) fn scrape(server: &Server) -> String {
     let line = server.said.lines().find_map(|line| line.strip_prefix("figures for Prometheus at http://"));
     let address = line.unwrap().strip_suffix("/metrics").unwrap();
     let answer = ask(address, "/metrics");
@@ -31,7 +31,7 @@ fn ask(address: &str, path: &str) -> Answer {
 }
 
 /// The value of a sample, labels included; 0 where there is none yet.
-fn value(text: &str, sample: &str) -> f64 {
+pub(crate) fn value(text: &str, sample: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
     line.map_or(0.0, |value| value.parse().unwrap())
 }
