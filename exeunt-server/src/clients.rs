@@ -20,7 +20,7 @@ const MAX_AGE: u32 = 400 * 24 * 3_600;
 const SECURE_NAME: &str = "__Host-client";
 const PLAIN_NAME: &str = "client";
 
-/// Lets checks of passwords in this request know who is asking, and gives the client the badge of a right one.
+/// Lets checks of passwords and messages of this request know who is asking, and gives the client the badge of a right one.
 pub(crate) async fn note_client(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     if request.method().is_safe() {
         return next.run(request).await;
@@ -28,6 +28,7 @@ pub(crate) async fn note_client(State(site): State<Arc<Site>>, request: Request,
     // Not where everybody seems to come from one proxy: counted together, one guesser would lock out all others.
     let address = Origin::current().address.filter(|_| site.knows_sources);
     let asking = Asking::new(address, badges(&site, request.headers()));
+    let asking = asking.reading(site.pages.language_for(request.headers()));
     let mut response = asking.clone().scope(next.run(request)).await;
     let went_well = response.status().is_success() || response.status().is_redirection();
     if let Some(badges) = asking.take_new_badges().filter(|_| went_well)

@@ -73,6 +73,7 @@ pub struct Config {
     pub brand_accent: Option<Colour>,
     pub brand_links: Vec<Link>,
     pub brand_folder: Option<PathBuf>,
+    pub language: String,
     /// `None`: nothing is measured.
     pub metrics: Option<SocketAddr>,
     /// One of `smtp`, `mail_dir` and `mail_log`.
@@ -185,6 +186,7 @@ impl Config {
             brand_accent: options.brand_accent,
             brand_links: options.brand_links?,
             brand_folder: options.brand_folder,
+            language: options.language?,
             metrics: options.metrics,
             mail: match (options.smtp, options.mail_dir, options.mail_log?) {
                 (Some(url), _, _) => Mail::Smtp(url),

@@ -6,6 +6,7 @@ mod accent;
 mod brand;
 mod engine;
 mod texts;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub(crate) use self::brand::SCRIPT;
 pub use self::brand::{Brand, BrandError, Link};
 pub(crate) use self::engine::standing_alone;
 use self::texts::{Lang, Texts};
+pub(crate) use self::words::{Given, Words};
 
 /// Changes with every release, so that browsers fetch what belongs to it.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -44,7 +46,7 @@ impl Pages {
     /// [`BrandError`]: which file cannot be used, where in it, and why.
     pub fn new(brand: &Brand) -> Result<Self, BrandError> {
         let look = Look::read(brand)?;
-        let texts = Arc::new(Texts::read(brand.folder.as_deref())?);
+        let texts = Arc::new(Texts::read(brand.folder.as_deref(), &brand.language)?);
         let engine = engine::build(Arc::clone(&texts), brand.folder.as_deref())?;
         Ok(Self { engine, texts, look, folder: brand.folder.clone() })
     }
@@ -67,6 +69,11 @@ impl Pages {
     /// The language tags that there are texts in.
     pub(crate) fn languages(&self) -> impl Iterator<Item = &str> {
         self.texts.languages()
+    }
+
+    /// The tag of the language that whoever sent these headers reads best.
+    pub(crate) fn language_for(&self, headers: &HeaderMap) -> &str {
+        self.texts.tag(self.texts.choose(headers))
     }
 
     fn render(

@@ -24,6 +24,7 @@ use self::letter::Letter;
 use self::smtp::Smtp;
 use self::texts::Message;
 use crate::config::{Config, Mail, PublicUrl};
+use crate::html::Words;
 
 /// The most messages that are on their way.
 const QUEUE: u32 = 1_000;
@@ -48,6 +49,7 @@ struct Inner {
     delivery: Box<dyn Deliver>,
     from: Mailbox,
     clock: Arc<dyn Clock>,
+    words: Words,
     waits: &'static [Duration],
     queue: Arc<Semaphore>,
     at_once: Semaphore,
@@ -87,7 +89,7 @@ impl Outbox {
     ///
     /// # Errors
     ///
-    /// [`MailUnusable`]: the folder cannot be made, or a certificate cannot be read. Whether an SMTP server answers is
+    /// [`MailUnusable`]: the folder cannot be made, a certificate cannot be read, or a text is broken. Whether an SMTP server answers is
     /// seen with the first message.
     pub fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, MailUnusable> {
         let host = config.public_url.as_ref().map_or("localhost", PublicUrl::host);
@@ -105,19 +107,24 @@ impl Outbox {
             Mail::Folder(path) => Box::new(Folder::new(path)?),
             Mail::Log => Box::new(Log),
         };
-        Ok(Self::over(delivery, from, clock, WAITS))
+        let words = Words::read(config.brand_folder.as_deref(), &config.language);
+        let words = words.map_err(|error| MailUnusable { reason: error.to_string() })?;
+        texts::check(&words)?;
+        Ok(Self::over(delivery, from, clock, words, WAITS))
     }
 
     fn over(
         delivery: Box<dyn Deliver>,
         from: Mailbox,
         clock: Arc<dyn Clock>,
+        words: Words,
         waits: &'static [Duration],
     ) -> Self {
         Self(Some(Arc::new(Inner {
             delivery,
             from,
             clock,
+            words,
             waits,
             queue: Arc::new(Semaphore::new(QUEUE as usize)),
             at_once: Semaphore::new(AT_ONCE),
@@ -256,7 +263,14 @@ mod tests {
     impl Desk {
         fn outbox(&self) -> Outbox {
             let clock = Arc::new(ManualClock::at(Timestamp::default()));
-            Outbox::over(Box::new(self.clone()), "exeunt <a@example.org>".parse().unwrap(), clock, WAITS)
+            let words = Words::read(None, "").unwrap();
+            Outbox::over(
+                Box::new(self.clone()),
+                "exeunt <a@example.org>".parse().unwrap(),
+                clock,
+                words,
+                WAITS,
+            )
         }
 
         fn asked(&self) -> usize {
@@ -265,7 +279,8 @@ mod tests {
     }
 
     fn message() -> Message {
-        texts::reset_link(1, "alice@example.org", "alice", "link", Duration::from_secs(60))
+        let link = texts::ResetLink { link: "link".to_owned(), lasts: Duration::from_secs(60) };
+        link.message(&Words::read(None, "").unwrap(), 1, "alice@example.org", "alice").unwrap()
     }
 
     #[tokio::test(start_paused = true)]

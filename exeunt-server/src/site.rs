@@ -120,6 +120,7 @@ fn brand(config: &Config) -> Brand {
         accent: config.brand_accent.map(|colour| colour.0),
         links: config.brand_links.iter().map(link).collect(),
         folder: config.brand_folder.clone(),
+        language: config.language.clone(),
     }
 }
 

@@ -1,4 +1,4 @@
-# Was die Seiten sagen, auf Deutsch.
+# Was die Seiten und Nachrichten sagen, auf Deutsch.
 
 ## Um jede Seite
 skip = Zum Inhalt springen
@@ -175,6 +175,43 @@ reset-done = Das Konto ist überall abgemeldet. Melden Sie sich mit dem neuen Pa
 reset-sessions-left = Ihr Passwort ist gesetzt, aber die Sitzungen des Kontos konnten noch nicht beendet werden. Sie enden, sobald ihr Speicher antwortet. Melden Sie sich mit dem neuen Passwort an.
 reset-unknown = Ob Ihr Passwort gesetzt ist, ist nicht bekannt. Versuchen Sie, sich damit anzumelden; wird es abgelehnt, öffnen Sie den Link noch einmal.
 to-reset = Einen neuen Link anfordern
+
+## Nachrichten per E-Mail: einfacher Text, ohne Link außer dem zum Setzen eines neuen Passworts
+mail-reset-subject = Ein neues Passwort setzen
+mail-reset = Jemand hat für das Konto "{ $name }" ein neues Passwort angefordert.
+mail-reset-do = Wenn Sie das waren, setzen Sie es hier innerhalb von { $lasts }:
+mail-reset-once = Der Link gilt einmal. Mit dem neuen Passwort wird das Konto überall abgemeldet.
+mail-reset-not-you = Wenn Sie das nicht waren, tun Sie nichts: Ihr Passwort bleibt, wie es ist.
+mail-minutes =
+    { $count ->
+        [one] { $count } Minute
+       *[other] { $count } Minuten
+    }
+mail-hours =
+    { $count ->
+        [one] { $count } Stunde
+       *[other] { $count } Stunden
+    }
+mail-account = Konto: "{ $name }"
+mail-time = Zeit:  { $time } (UTC)
+mail-password-changed-subject = Ihr Passwort wurde geändert
+mail-password-changed = Das Passwort des Kontos wurde geändert.
+mail-password-reset-subject = Ihr Passwort wurde neu gesetzt
+mail-password-reset = Das Passwort des Kontos wurde neu gesetzt, mit einem Link, der an diese Adresse ging.
+mail-email-changed-subject = Ihre E-Mail-Adresse wurde geändert
+mail-email-changed = Das Konto hat jetzt eine andere E-Mail-Adresse oder keine mehr. Seine Nachrichten gehen nicht mehr hierher.
+mail-new-client-subject = Eine Anmeldung von einem neuen Gerät
+mail-new-client =
+    Jemand hat sich an dem Konto angemeldet, mit: { $client }.
+    Das wurde dort noch nie benutzt.
+mail-new-client-from =
+    Jemand hat sich an dem Konto angemeldet, mit: { $client }, von der Adresse { $address }.
+    Das wurde dort noch nie benutzt.
+mail-client-unknown = ein unbekanntes Programm
+mail-if-you = Wenn Sie das waren, ist nichts zu tun.
+mail-if-not-you =
+    Wenn Sie das nicht waren, hat jemand anderes Zugang: Setzen Sie sofort ein neues Passwort,
+    beenden Sie alle Sitzungen, und sagen Sie dem, der diesen Dienst betreibt, Bescheid.
 
 ## Namen, Passwörter und Adressen, die nicht sein können
 name-empty = Wählen Sie einen Namen.

@@ -1,4 +1,4 @@
-# What the pages say, in English. Another language is another file of this kind: texts/TAG.ftl in the brand folder, or a line in
+# What the pages and messages say, in English. Another language is another file of this kind: texts/TAG.ftl in the brand folder, or a line in
 # html/texts.rs. Syntax: https://projectfluent.org/fluent/guide/
 
 ## Around every page
@@ -176,6 +176,43 @@ reset-done = The account is logged out everywhere. Log in with the new password.
 reset-sessions-left = Your password is set, but the sessions of the account could not be ended yet. They end as soon as their store answers. Log in with the new password.
 reset-unknown = Whether your password is set is not known. Try to log in with it; if it is refused, open the link once more.
 to-reset = Ask for a new link
+
+## Messages by e-mail: plain text, without a link but the one to set a new password
+mail-reset-subject = Set a new password
+mail-reset = Somebody asked for a new password for the account "{ $name }".
+mail-reset-do = If it was you, set it here within { $lasts }:
+mail-reset-once = The link works once. Setting the password logs the account out everywhere.
+mail-reset-not-you = If it was not you, do nothing: your password stays as it is.
+mail-minutes =
+    { $count ->
+        [one] { $count } minute
+       *[other] { $count } minutes
+    }
+mail-hours =
+    { $count ->
+        [one] { $count } hour
+       *[other] { $count } hours
+    }
+mail-account = Account: "{ $name }"
+mail-time = Time:    { $time } (UTC)
+mail-password-changed-subject = Your password was changed
+mail-password-changed = The password of the account was changed.
+mail-password-reset-subject = Your password was reset
+mail-password-reset = The password of the account was set anew, by a link that was sent to this address.
+mail-email-changed-subject = Your e-mail address was changed
+mail-email-changed = The account has another e-mail address now, or none. Its messages no longer go here.
+mail-new-client-subject = A login from a new device
+mail-new-client =
+    Somebody logged in to the account with { $client }.
+    It was not used there before.
+mail-new-client-from =
+    Somebody logged in to the account with { $client }, from the address { $address }.
+    It was not used there before.
+mail-client-unknown = an unknown program
+mail-if-you = If it was you, there is nothing to do.
+mail-if-not-you =
+    If it was not you, somebody else has access: set a new password at once,
+    end all sessions, and tell whoever runs this service.
 
 ## Names, passwords and addresses that cannot be
 name-empty = Choose a name.

@@ -1,4 +1,4 @@
-//! Who is asking, as far as a check of a password needs to know: from which address, and with which badges of clients.
+//! Who is asking, as far as accounts need to know: from which address, with which badges of clients, in which language.
 //!
 //! Must never count as a proof of anything: a badge only says that a client was used for an account before.
 
@@ -16,13 +16,20 @@ pub(crate) struct Asking {
     pub(crate) address: Option<IpAddr>,
     /// The badges that the request brought.
     pub(crate) badges: Badges,
+    /// The tag of the language that is best read there, if that is known.
+    pub(crate) language: Option<String>,
     /// The badges that the client is to have from now on, if a login was right.
     new_badges: Arc<Mutex<Option<Badges>>>,
 }
 
 impl Asking {
     pub(crate) fn new(address: Option<IpAddr>, badges: Badges) -> Self {
-        Self { address, badges, new_badges: Arc::default() }
+        Self { address, badges, ..Self::default() }
+    }
+
+    /// The same, who reads that language best.
+    pub(crate) fn reading(self, language: &str) -> Self {
+        Self { language: Some(language.to_owned()), ..self }
     }
 
     /// Who is asking in what runs now; nobody known if nothing was said.

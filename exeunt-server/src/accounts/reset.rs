@@ -13,13 +13,14 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
+use super::asking::Asking;
 use super::email::Email;
 use super::events::{self, Changed};
 use super::name::Name;
 use super::secret::LinkSecret;
 use super::sources::Sources;
 use super::{Account, AccountError, Accounts};
-use crate::mail::texts;
+use crate::mail::texts::{Notice, ResetLink};
 
 /// One address may belong to so many accounts that each gets a link; more than that is no person's.
 const ACCOUNTS_OF_AN_ADDRESS: usize = 4;
@@ -207,7 +208,15 @@ impl Accounts {
             let secret = secrets.iter().find(|secret| secret.is(verifier));
             let Some((secret, to)) = secret.zip(account.email.as_deref()) else { continue };
             let link = format!("{}{}", resets.link, secret.expose());
-            self.outbox.send(texts::reset_link(account.id, to, &account.name, &link, resets.lasts));
+            let link = ResetLink { link, lasts: resets.lasts };
+            // Whoever asks for it is who reads it, or nobody asked for anything.
+            self.outbox.send_link(
+                account.id,
+                to,
+                &account.name,
+                &link,
+                Asking::current().language.as_deref(),
+            );
         }
     }
 
@@ -256,14 +265,14 @@ impl Accounts {
             let done = self.backend.reset_and_end(reset).await?;
             let (account, ended) = done.ok_or(AccountError::ResetInvalid)?;
             self.told_changed(RESET, &account, &ended);
-            self.outbox.notify(&account, texts::Notice::PasswordReset);
+            self.outbox.notify(&account, Notice::PasswordReset);
             return Ok(ended.len());
         };
         let done = self.backend.reset_and_note(reset, RESET.reason()).await?;
         let (account, note) = done.ok_or(AccountError::ResetInvalid)?;
         // The password is set, whatever comes of the sessions.
         self.told(RESET.kind, &account);
-        self.outbox.notify(&account, texts::Notice::PasswordReset);
+        self.outbox.notify(&account, Notice::PasswordReset);
         self.end_sessions_apart(sessions.clone(), account, note, RESET).await
     }
 }

@@ -143,6 +143,11 @@ pub struct Options {
     #[arg(long, value_name = "FOLDER")]
     pub brand_folder: Option<PathBuf>,
 
+    /// The language of pages where a browser asks for none that there is, and of messages that nobody asked for: en, de, or
+    /// another one of the brand folder. Who asks for a link to reset a password gets it in the language of their browser.
+    #[arg(long, value_name = "LANGUAGE")]
+    pub language: Option<String>,
+
     /// Where to listen for Prometheus, which gets figures at /metrics there: an IP address and a port, such as
     /// 127.0.0.1:9090. If it is not set, nothing is measured. Whoever can reach it can read it.
     #[arg(long, value_name = "ADDRESS:PORT")]
@@ -240,6 +245,7 @@ impl Options {
             brand_accent: None,
             brand_links: Some(Vec::new()),
             brand_folder: None,
+            language: Some("en".to_owned()),
             metrics: None,
             smtp: None,
             mail_dir: None,
@@ -280,6 +286,7 @@ impl Options {
             brand_accent: self.brand_accent.or(below.brand_accent),
             brand_links: self.brand_links.or(below.brand_links),
             brand_folder: self.brand_folder.or(below.brand_folder),
+            language: self.language.or(below.language),
             metrics: self.metrics.or(below.metrics),
             smtp: self.smtp.or(below.smtp),
             mail_dir: self.mail_dir.or(below.mail_dir),

@@ -138,6 +138,18 @@ mod tests {
     }
 
     #[test]
+    fn every_option_stands_in_the_manual_s_page_of_defaults() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../exeunt/src/manual/defaults.rs");
+        let page = std::fs::read_to_string(page).unwrap();
+        let missing: Vec<_> = Options::augment_args(Command::new(""))
+            .get_arguments()
+            .map(|arg| arg.get_id().to_string())
+            .filter(|key| !page.contains(&format!("`{key}`")))
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
     fn the_defaults_are_shown_as_they_are() {
         let without_default = [
             "accounts",

@@ -19,6 +19,8 @@ pub struct Brand {
     pub links: Vec<Link>,
     /// With `templates/*.html` and `texts/*.ftl`, each in place of ours of that name.
     pub folder: Option<PathBuf>,
+    /// What is spoken where nothing else is asked for: a tag such as `de`. Empty: English.
+    pub language: String,
 }
 
 /// A link at the foot of every page.
@@ -51,6 +53,16 @@ pub enum BrandError {
         line: Option<usize>,
         /// Why.
         reason: String,
+    },
+    /// Nothing is written in the language that is to be spoken.
+    #[error(
+        "there are no texts in the language {language:?}: set language to one of {known}, or add texts/{language}.ftl to the brand folder"
+    )]
+    NoSuchLanguage {
+        /// The tag that was set.
+        language: String,
+        /// The tags that there are.
+        known: String,
     },
 }
 

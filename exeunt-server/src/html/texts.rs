@@ -1,4 +1,4 @@
-//! What pages say, by language. A language is one file.
+//! What pages and messages say, by language. A language is one file.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -21,8 +21,11 @@ const RIGHT_TO_LEFT: [&str; 11] = ["ar", "arc", "ckb", "dv", "fa", "he", "ps", "
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lang(usize);
 
-/// All languages.
-pub(super) struct Texts(Vec<Language>);
+/// All languages, and the one that is spoken where nothing else is asked for.
+pub(super) struct Texts {
+    languages: Vec<Language>,
+    default: Lang,
+}
 
 struct Language {
     tag: String,
@@ -30,9 +33,10 @@ struct Language {
 }
 
 impl Texts {
-    /// Ours, and those of an operator on top: `texts/TAG.ftl` changes single texts of a language, or adds one.
-    pub(super) fn read(folder: Option<&Path>) -> Result<Self, BrandError> {
-        let mut all = Self(Vec::new());
+    /// Ours, and those of an operator on top: `texts/TAG.ftl` changes single texts of a language, or adds one. `language`: what
+    /// is spoken where nothing else is asked for; empty for English.
+    pub(super) fn read(folder: Option<&Path>, language: &str) -> Result<Self, BrandError> {
+        let mut all = Self { languages: Vec::new(), default: Lang::default() };
         for (tag, text) in OURS {
             all.add(tag, text, Path::new("texts").join(tag).with_extension("ftl"))?;
         }
@@ -46,16 +50,21 @@ impl Texts {
             };
             all.add(&tag.to_ascii_lowercase(), &read_text(&file)?, file.clone())?;
         }
+        if !language.is_empty() {
+            let known = all.languages().collect::<Vec<_>>().join(", ");
+            let unknown = BrandError::NoSuchLanguage { language: language.to_owned(), known };
+            all.default = all.find(language).ok_or(unknown)?;
+        }
         Ok(all)
     }
 
     fn add(&mut self, tag: &str, text: &str, file: PathBuf) -> Result<(), BrandError> {
         let resource = parse(text, &file)?;
-        if let Some(english) = self.0.first() {
+        if let Some(english) = self.languages.first() {
             for name in names(&resource) {
                 if !english.bundle.has_message(&name) {
                     let line = text.lines().position(|line| line.starts_with(&name)).map(|at| at + 1);
-                    let reason = format!("no page says `{name}`");
+                    let reason = format!("nothing says `{name}`");
                     return Err(BrandError::Unusable { file, line, reason });
                 }
             }
@@ -65,15 +74,15 @@ impl Texts {
             let mut bundle = FluentBundle::new_concurrent(vec![tag.parse().unwrap_or_default()]);
             let (_, english) = OURS[0];
             bundle.add_resource_overriding(parse(english, &file)?);
-            self.0.push(Language { tag: tag.to_owned(), bundle });
+            self.languages.push(Language { tag: tag.to_owned(), bundle });
         }
-        if let Some(language) = self.0.iter_mut().find(|language| language.tag == tag) {
+        if let Some(language) = self.languages.iter_mut().find(|language| language.tag == tag) {
             language.bundle.add_resource_overriding(resource);
         }
         Ok(())
     }
 
-    /// What is asked for first among those that there are; English otherwise (RFC 9110, section 12.5.4).
+    /// What is asked for first among those that there are; the default otherwise (RFC 9110, section 12.5.4).
     pub(super) fn choose(&self, headers: &HeaderMap) -> Lang {
         let ranges =
             headers.get_all(header::ACCEPT_LANGUAGE).into_iter().filter_map(|value| value.to_str().ok());
@@ -91,24 +100,28 @@ impl Texts {
         }
         // Of those asked for alike the first one.
         let best = wanted.into_iter().reduce(|best, next| if next.0 > best.0 { next } else { best });
-        best.map(|(_, lang)| lang).unwrap_or_default()
+        best.map_or(self.default, |(_, lang)| lang)
+    }
+
+    pub(super) fn default_language(&self) -> Lang {
+        self.default
     }
 
     pub(super) fn find(&self, tag: &str) -> Option<Lang> {
-        self.0.iter().position(|language| language.tag.eq_ignore_ascii_case(tag)).map(Lang)
+        self.languages.iter().position(|language| language.tag.eq_ignore_ascii_case(tag)).map(Lang)
     }
 
     pub(super) fn tag(&self, lang: Lang) -> &str {
-        self.0.get(lang.0).map_or("en", |language| &language.tag)
+        self.languages.get(lang.0).map_or("en", |language| &language.tag)
     }
 
     pub(super) fn languages(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|language| language.tag.as_str())
+        self.languages.iter().map(|language| language.tag.as_str())
     }
 
     /// `None`: there is no such text, or a value that it needs was not given.
     pub(super) fn say(&self, lang: Lang, name: &str, args: &FluentArgs<'_>) -> Option<String> {
-        let bundle = &self.0.get(lang.0)?.bundle;
+        let bundle = &self.languages.get(lang.0)?.bundle;
         let pattern = bundle.get_message(name)?.value()?;
         let mut errors = Vec::new();
         let text = bundle.format_pattern(pattern, Some(args), &mut errors).into_owned();

@@ -19,7 +19,7 @@ pub(super) struct Letter {
     pub(super) account: i64,
     pub(super) kind: &'static str,
     pub(super) to: String,
-    pub(super) subject: &'static str,
+    pub(super) subject: String,
     pub(super) text: String,
     pub(super) envelope: Envelope,
     pub(super) bytes: Vec<u8>,
@@ -28,14 +28,14 @@ pub(super) struct Letter {
 impl Letter {
     /// `None`: nothing can be sent to that address.
     pub(super) fn new(message: Message, from: &Mailbox, now: Timestamp) -> Option<Self> {
-        let Message { account, kind, to, subject, text } = message;
+        let Message { account, kind, to, language, subject, text } = message;
         // No name in front of it: addresses were checked, names are anybody's.
         let mailbox = Mailbox::new(None, to.parse().ok()?);
         let since_1970 = Duration::from_micros(u64::try_from(now.as_micros()).ok()?);
         let mime = Mime::builder()
             .from(from.clone())
             .to(mailbox)
-            .subject(subject)
+            .subject(subject.clone())
             .date(UNIX_EPOCH + since_1970)
             .message_id(None)
             // RFC 3834: nobody's "I am on holiday" is of use to us.
@@ -43,6 +43,8 @@ impl Letter {
                 HeaderName::new_from_ascii_str("Auto-Submitted"),
                 "auto-generated".to_owned(),
             ))
+            // RFC 3282. A language tag, as a file of texts is named.
+            .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Content-Language"), language))
             .singlepart(SinglePart::builder().header(ContentType::TEXT_PLAIN).body(body(&text)))
             .ok()?;
         let (envelope, bytes) = (mime.envelope().clone(), mime.formatted());
@@ -64,13 +66,19 @@ fn body(text: &str) -> Body {
 
 #[cfg(test)]
 mod tests {
-    use super::super::texts;
+    use super::super::texts::ResetLink;
     use super::*;
+    use crate::html::Words;
 
     fn letter(name: &str) -> String {
-        let lasts = Duration::from_secs(20 * 60);
+        letter_in("en", name)
+    }
+
+    fn letter_in(language: &str, name: &str) -> String {
+        let link = "https://h.example/reset?secret=x".to_owned();
+        let link = ResetLink { link, lasts: Duration::from_secs(20 * 60) };
         let message =
-            texts::reset_link(7, "alice@example.org", name, "https://h.example/reset?secret=x", lasts);
+            link.message(&Words::read(None, language).unwrap(), 7, "alice@example.org", name).unwrap();
         let from = "exeunt <no-reply@h.example>".parse().unwrap();
         let letter = Letter::new(message, &from, Timestamp::from_secs(1_767_225_600)).unwrap();
         String::from_utf8(letter.bytes).unwrap()
@@ -95,12 +103,22 @@ mod tests {
                 "Subject: Set a new password",
                 "Date: Thu, 01 Jan 2026 00:00:00 +0000",
                 "Auto-Submitted: auto-generated",
+                "Content-Language: en",
                 "MIME-Version: 1.0",
             ]
         );
         assert!(text.contains("Message-ID: <"), "{text}");
         assert!(text.contains("https://h.example/reset?secret=x\r\n"), "{text}");
         assert!(text.contains("within 20 minutes"), "{text}");
+    }
+
+    #[test]
+    fn a_letter_in_another_language_says_so_and_its_subject_stays_one_line() {
+        let text = letter_in("de", "alice");
+        let head = head(&text);
+        assert!(head.contains(&"Content-Language: de"), "{head:?}");
+        assert!(text.is_ascii(), "what is not is encoded: {text}");
+        assert!(!text.contains("Somebody"), "{text}");
     }
 
     #[test]

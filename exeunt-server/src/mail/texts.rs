@@ -1,14 +1,15 @@
-//! What messages say: the one place for their words.
+//! What messages say. The words stand in `texts/*.ftl`, with those of the pages.
 //!
 //! Must never ask anybody to log in through a link, nor hold a word that a stranger chose but the account's own name, from
-//! which control characters are taken.
+//! which control characters are taken. Must never let whoever caused a notice choose its language: they may not be the owner.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use exeunt::Timestamp;
 
-use super::Outbox;
+use super::{MailUnusable, Outbox};
+use crate::html::{Given, Text, Words};
 
 /// A message to the owner of an account, not yet on its way.
 #[derive(Clone, PartialEq, Eq)]
@@ -18,7 +19,9 @@ pub struct Message {
     /// What it is about, for the log.
     pub(super) kind: &'static str,
     pub(super) to: String,
-    pub(super) subject: &'static str,
+    /// The tag of the language that it is in.
+    pub(super) language: String,
+    pub(super) subject: String,
     pub(super) text: String,
 }
 
@@ -27,6 +30,35 @@ impl std::fmt::Debug for Message {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { account, kind, .. } = self;
         f.debug_struct("Message").field("account", account).field("kind", kind).finish_non_exhaustive()
+    }
+}
+
+/// A link that sets a new password. No Debug: whoever has it sets one.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct ResetLink {
+    pub(crate) link: String,
+    pub(crate) lasts: Duration,
+}
+
+impl ResetLink {
+    /// `None`: a text is missing, or names what it is not given.
+    pub(super) fn message(&self, words: &Words, account: i64, to: &str, name: &str) -> Option<Message> {
+        let (name, lasts) = (shown(name), spoken(words, self.lasts)?);
+        let parts = [
+            words.say(Text("mail-reset"), &[("name", Given::Text(&name))])?,
+            words.say(Text("mail-reset-do"), &[("lasts", Given::Text(&lasts))])?,
+            self.link.clone(),
+            words.say(Text("mail-reset-once"), &[])?,
+            words.say(Text("mail-reset-not-you"), &[])?,
+        ];
+        Some(Message {
+            account,
+            kind: "reset_link",
+            to: to.to_owned(),
+            language: words.tag().to_owned(),
+            subject: words.say(Text("mail-reset-subject"), &[])?,
+            text: parts.join("\n\n") + "\n",
+        })
     }
 }
 
@@ -49,65 +81,139 @@ pub enum Notice {
     },
 }
 
-/// A link that sets a new password.
-#[must_use]
-pub fn reset_link(account: i64, to: &str, name: &str, link: &str, lasts: Duration) -> Message {
-    let (name, lasts) = (shown(name), spoken(lasts));
-    let text = format!(
-        "Somebody asked for a new password for the account \"{name}\".\n\n\
-         If it was you, set it here within {lasts}:\n\n{link}\n\n\
-         The link works once. Setting the password logs the account out everywhere.\n\n\
-         If it was not you, do nothing: your password stays as it is.\n"
-    );
-    Message { account, kind: "reset_link", to: to.to_owned(), subject: "Set a new password", text }
-}
-
 impl Notice {
-    fn message(&self, account: i64, to: &str, name: &str, now: Timestamp) -> Message {
-        let name = shown(name);
+    /// As [`ResetLink::message`].
+    pub(super) fn message(
+        &self,
+        words: &Words,
+        account: i64,
+        to: &str,
+        name: &str,
+        now: Timestamp,
+    ) -> Option<Message> {
         let (kind, subject, what) = match self {
             Self::PasswordChanged => (
                 "password_changed",
-                "Your password was changed",
-                "The password of the account was changed".to_owned(),
+                Text("mail-password-changed-subject"),
+                words.say(Text("mail-password-changed"), &[])?,
             ),
             Self::PasswordReset => (
                 "password_reset",
-                "Your password was reset",
-                "The password of the account was set anew, by a link that was sent to this address"
-                    .to_owned(),
+                Text("mail-password-reset-subject"),
+                words.say(Text("mail-password-reset"), &[])?,
             ),
             Self::EmailChanged => (
                 "email_changed",
-                "Your e-mail address was changed",
-                "The account has another e-mail address now, or none. Its messages no longer go here"
-                    .to_owned(),
+                Text("mail-email-changed-subject"),
+                words.say(Text("mail-email-changed"), &[])?,
             ),
             Self::NewClient { client, address } => {
-                let from = address.map(|address| format!(", from the address {address}")).unwrap_or_default();
-                let what = format!(
-                    "Somebody logged in to the account with {}{from}.\nIt was not used there before",
-                    known(client)
-                );
-                ("new_client", "A login from a new device", what)
+                ("new_client", Text("mail-new-client-subject"), new_client(words, client, *address)?)
             }
         };
-        let text = format!(
-            "Account: \"{name}\"\nTime:    {now} (UTC)\n\n{what}.\n\n\
-             If it was you, there is nothing to do.\n\n\
-             If it was not you, somebody else has access: set a new password at once,\n\
-             end all sessions, and tell whoever runs this service.\n"
-        );
-        Message { account, kind, to: to.to_owned(), subject, text }
+        let (name, now) = (shown(name), now.to_string());
+        let account_line = words.say(Text("mail-account"), &[("name", Given::Text(&name))])?;
+        let time_line = words.say(Text("mail-time"), &[("time", Given::Text(&now))])?;
+        let parts = [
+            format!("{account_line}\n{time_line}"),
+            what,
+            words.say(Text("mail-if-you"), &[])?,
+            words.say(Text("mail-if-not-you"), &[])?,
+        ];
+        Some(Message {
+            account,
+            kind,
+            to: to.to_owned(),
+            language: words.tag().to_owned(),
+            subject: words.say(subject, &[])?,
+            text: parts.join("\n\n") + "\n",
+        })
+    }
+}
+
+fn new_client(words: &Words, client: &str, address: Option<IpAddr>) -> Option<String> {
+    let client = known(words, client)?;
+    let client = ("client", Given::Text(&client));
+    match address.map(|address| address.to_string()) {
+        Some(address) => {
+            words.say(Text("mail-new-client-from"), &[client, ("address", Given::Text(&address))])
+        }
+        None => words.say(Text("mail-new-client"), &[client]),
     }
 }
 
 impl Outbox {
-    /// Tells the owner of the account of that number and name, at that address, what happened just now.
+    /// Tells the owner of the account of that number and name, at that address, what happened just now: in the server's
+    /// language.
     pub(crate) fn tell(&self, account: i64, to: &str, name: &str, notice: &Notice) {
         let Some(inner) = &self.0 else { return };
-        self.send(notice.message(account, to, name, inner.clock.now()));
+        if let Some(message) = notice.message(&inner.words, account, to, name, inner.clock.now()) {
+            self.send(message);
+        }
     }
+
+    /// Sends a link to the owner of an account, in that language if there is such a one, or else in the server's.
+    pub(crate) fn send_link(
+        &self,
+        account: i64,
+        to: &str,
+        name: &str,
+        link: &ResetLink,
+        language: Option<&str>,
+    ) {
+        let Some(inner) = &self.0 else { return };
+        if let Some(message) = link.message(&inner.words.in_language(language), account, to, name) {
+            self.send(message);
+        }
+    }
+}
+
+/// Makes every message once in every language, so that none is missing when it is needed: an operator may have changed the
+/// texts.
+pub(super) fn check(words: &Words) -> Result<(), MailUnusable> {
+    for tag in words.languages() {
+        let words = words.in_language(Some(tag));
+        for (number, message) in samples(&words).into_iter().enumerate() {
+            message.ok_or_else(|| MailUnusable {
+                reason: format!(
+                    "a text in texts/{tag}.ftl names a value that there is none of; compare it with that of the server: {}",
+                    SAMPLES.get(number).unwrap_or(&"mail-reset")
+                ),
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// The names, or how they begin, of the texts in each of [`samples`].
+const SAMPLES: [&str; 9] = [
+    "mail-reset, mail-minutes",
+    "mail-reset, mail-hours",
+    "mail-password-changed, mail-account, mail-time, mail-if",
+    "mail-password-reset",
+    "mail-email-changed",
+    "mail-new-client, mail-client-unknown",
+    "mail-new-client-from, mail-client-unknown",
+    "mail-new-client, client-on",
+    "mail-new-client",
+];
+
+fn samples(words: &Words) -> [Option<Message>; SAMPLES.len()] {
+    let link =
+        |lasts| ResetLink { link: "link".to_owned(), lasts }.message(words, 7, "alice@example.org", "alice");
+    let told = |notice: Notice| notice.message(words, 7, "alice@example.org", "alice", Timestamp::default());
+    let new = |client: &str, address| told(Notice::NewClient { client: client.to_owned(), address });
+    [
+        link(Duration::from_secs(20 * 60)),
+        link(Duration::from_secs(60 * 60)),
+        told(Notice::PasswordChanged),
+        told(Notice::PasswordReset),
+        told(Notice::EmailChanged),
+        new("", None),
+        new("", Some(IpAddr::from([192, 0, 2, 7]))),
+        new("Firefox/140.0 Linux", None),
+        new("curl/8.1", None),
+    ]
 }
 
 /// A name within a line of ours.
@@ -120,7 +226,7 @@ fn shown(name: &str) -> String {
 
 /// Browser and system, as far as they are known by name: what a client says of itself is anybody's text, and would make a
 /// fine bait in a message of ours.
-fn known(client: &str) -> String {
+fn known(words: &Words, client: &str) -> Option<String> {
     const BROWSERS: &[(&str, &str)] = &[
         ("Firefox/", "Firefox"),
         ("Edg/", "Edge"),
@@ -133,8 +239,8 @@ fn known(client: &str) -> String {
     const SYSTEMS: &[(&str, &str)] = &[
         ("Windows", "Windows"),
         ("Android", "Android"),
-        ("iPhone", "an iPhone"),
-        ("iPad", "an iPad"),
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
         ("Mac OS X", "macOS"),
         ("Linux", "Linux"),
     ];
@@ -142,25 +248,35 @@ fn known(client: &str) -> String {
         table.iter().find(|(part, _)| client.contains(part)).map(|(_, name)| *name)
     };
     match (of(BROWSERS), of(SYSTEMS)) {
-        (Some(browser), Some(system)) => format!("{browser} on {system}"),
-        (Some(one), None) | (None, Some(one)) => one.to_owned(),
-        (None, None) => "an unknown client".to_owned(),
+        (Some(browser), Some(system)) => {
+            let both = [("browser", Given::Text(browser)), ("system", Given::Text(system))];
+            words.say(Text("client-on"), &both)
+        }
+        (Some(one), None) | (None, Some(one)) => Some(one.to_owned()),
+        (None, None) => words.say(Text("mail-client-unknown"), &[]),
     }
 }
 
-fn spoken(lasts: Duration) -> String {
+fn spoken(words: &Words, lasts: Duration) -> Option<String> {
     let minutes = lasts.as_secs() / 60;
-    match (minutes, minutes.is_multiple_of(60)) {
-        (1, _) => "1 minute".to_owned(),
-        (60, _) => "1 hour".to_owned(),
-        (minutes, true) if minutes > 0 => format!("{} hours", minutes / 60),
-        (minutes, _) => format!("{minutes} minutes"),
+    match minutes > 0 && minutes.is_multiple_of(60) {
+        true => words.say(Text("mail-hours"), &[("count", Given::Number(minutes / 60))]),
+        false => words.say(Text("mail-minutes"), &[("count", Given::Number(minutes))]),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn english() -> Words {
+        Words::read(None, "en").unwrap()
+    }
+
+    fn link(words: &Words, name: &str, minutes: u64) -> Message {
+        let link = ResetLink { link: "l".to_owned(), lasts: Duration::from_secs(60 * minutes) };
+        link.message(words, 7, "a@example.org", name).unwrap()
+    }
 
     #[test]
     fn a_notice_says_what_happened_when_and_to_which_account() {
@@ -171,7 +287,7 @@ mod tests {
             (Notice::PasswordReset, "by a link"),
             (Notice::EmailChanged, "another e-mail address"),
         ] {
-            let message = notice.message(7, "alice@example.org", "alice", now);
+            let message = notice.message(&english(), 7, "alice@example.org", "alice", now).unwrap();
             for part in [part, "Account: \"alice\"\n", "2026-01-01T00:00:00", "If it was not you"] {
                 assert!(message.text.contains(part), "{}", message.text);
             }
@@ -183,28 +299,88 @@ mod tests {
     #[test]
     fn of_a_new_client_only_known_words_are_told() {
         // R59
-        let told = |client: &str| {
+        let told = |words: &Words, client: &str| {
             let address = Some("192.0.2.7".parse().unwrap());
             let notice = Notice::NewClient { client: client.to_owned(), address };
-            notice.message(7, "a@example.org", "alice", Timestamp::default()).text
+            notice.message(words, 7, "a@example.org", "alice", Timestamp::default()).unwrap().text
         };
         let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
-        assert!(told(firefox).contains("with Firefox on Linux, from the address 192.0.2.7."));
-        let bait = told("Your account is locked, go to evil.example/login now");
-        assert!(bait.contains("with an unknown client") && !bait.contains("evil"), "{bait}");
+        assert!(told(&english(), firefox).contains("with Firefox on Linux, from the address 192.0.2.7."));
+        let german = english().in_language(Some("de"));
+        assert!(told(&german, firefox).contains("Firefox unter Linux"), "{}", told(&german, firefox));
+        let bait = "Your account is locked, go to evil.example/login now";
+        for words in [english(), german] {
+            assert!(!told(&words, bait).contains("evil"), "{}", told(&words, bait));
+        }
+        assert!(told(&english(), bait).contains("with an unknown program"));
     }
 
     #[test]
     fn a_name_cannot_look_like_lines_of_ours() {
-        let message =
-            reset_link(7, "a@example.org", "x\n\nAll is well\u{202e}", "l", Duration::from_secs(3_600));
+        let message = link(&english(), "x\n\nAll is well\u{202e}\u{2069}", 60);
         assert!(
             message
                 .text
-                .starts_with("Somebody asked for a new password for the account \"x  All is well \".\n")
+                .starts_with("Somebody asked for a new password for the account \"x  All is well  \".\n")
         );
         assert!(message.text.contains("within 1 hour:"), "{}", message.text);
-        assert_eq!(spoken(Duration::from_secs(90 * 60)), "90 minutes");
-        assert_eq!(spoken(Duration::from_secs(24 * 60 * 60)), "24 hours");
+        for (minutes, said) in [(1, "1 minute:"), (90, "90 minutes:"), (24 * 60, "24 hours:")] {
+            let text = link(&english(), "alice", minutes).text;
+            assert!(text.contains(said), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_message_is_there_in_every_language_and_differs_from_the_others() {
+        // R59
+        let words = english();
+        check(&words).unwrap();
+        let all = |tag| samples(&words.in_language(Some(tag))).map(|message| message.unwrap());
+        for (english, german) in all("en").iter().zip(&all("de")) {
+            assert_eq!((english.language.as_str(), german.language.as_str()), ("en", "de"));
+            assert_ne!(english.subject, german.subject);
+            for (one, other) in english.text.split("\n\n").zip(german.text.split("\n\n")) {
+                assert!(one != other || one == "link", "{one}");
+            }
+            assert!(!german.text.contains('\u{2068}') && english.text.is_ascii(), "{german:?}");
+        }
+        // Nobody's language, and none: the server's.
+        let german = Words::read(None, "de").unwrap();
+        for (words, tag, language) in [
+            (&words, Some("xx"), "en"),
+            (&german, Some("xx"), "de"),
+            (&german, None, "de"),
+            (&german, Some("en"), "en"),
+        ] {
+            assert_eq!(link(&words.in_language(tag), "alice", 20).language, language);
+        }
+    }
+
+    #[test]
+    fn texts_of_an_operator_are_used_and_a_broken_one_is_named_before_it_is_needed() {
+        let folder = tempfile::tempdir().unwrap();
+        let texts = folder.path().join("texts");
+        std::fs::create_dir(&texts).unwrap();
+        let words = |text: &str| {
+            std::fs::write(texts.join("fr.ftl"), text).unwrap();
+            Words::read(Some(folder.path()), "fr").unwrap()
+        };
+        let french = words("mail-reset-subject = Un nouveau mot de passe\n");
+        check(&french).unwrap();
+        let message = link(&french, "alice", 20);
+        assert_eq!((message.language.as_str(), message.subject.as_str()), ("fr", "Un nouveau mot de passe"));
+        assert!(
+            message.text.contains("Somebody asked"),
+            "what is not translated is English: {}",
+            message.text
+        );
+        for (broken, named) in [
+            ("mail-reset = Pour { $nom }\n", "mail-reset"),
+            ("mail-new-client-from = De { $adresse }\n", "mail-new-client-from"),
+            ("mail-hours = { $heures }\n", "mail-hours"),
+        ] {
+            let said = check(&words(broken)).unwrap_err().to_string();
+            assert!(said.contains("texts/fr.ftl") && said.contains(named), "{said}");
+        }
     }
 }

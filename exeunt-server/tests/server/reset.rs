@@ -267,3 +267,68 @@ fn a_login_from_another_client_than_those_before_is_told() {
         assert!(message.contains(NEW_CLIENT) && message.contains("Firefox on Linux"), "{message}");
     }
 }
+
+#[test]
+fn a_link_comes_in_the_language_of_who_asks_and_a_notice_in_that_of_the_server() {
+    // R59: whoever caused a notice may be somebody else, and must not choose a language that its owner cannot read.
+    let place = with_alice(Kept::OneFile);
+    let serve = |language: &[&str]| {
+        place.serve_with(&[&["--mail-dir", "mail", "--public-url", PUBLIC_URL], language].concat())
+    };
+    let change = |server: &Server, current: &str, new: &str| {
+        let session = server.try_login("alice", current).token();
+        let body = serde_json::json!({ "current": current, "new": new }).to_string();
+        let headers = [JSON, ("Cookie", session.as_str()), ("Accept-Language", "de")];
+        assert_eq!(server.send("POST", "/api/auth/password", &headers, &body).status, 200);
+    };
+    let in_what = |server: Server| {
+        let mut languages =
+            messages(&place, server).iter().map(|message| language(message)).collect::<Vec<_>>();
+        languages.sort();
+        languages
+    };
+
+    let server = serve(&[]);
+    let german = [JSON, ("Accept-Language", "xx, de-AT;q=0.9, en;q=0.5")];
+    assert_eq!(server.send("POST", "/api/auth/reset", &german, r#"{"username":"alice"}"#).status, 202);
+    let form = [
+        ("Content-Type", "application/x-www-form-urlencoded"),
+        ("Sec-Fetch-Site", "same-origin"),
+        ("Accept-Language", "fr"),
+    ];
+    assert_eq!(server.send("POST", "/reset/ask", &form, "username=alice").status, 200);
+    change(&server, PASSWORD, NEW);
+    assert!(server.browse("/login", None).body.contains("<html lang=\"en\""));
+    assert_eq!(
+        in_what(server),
+        ["de: Ein neues Passwort setzen", "en: Set a new password", "en: Your password was changed"]
+    );
+
+    let server = serve(&["--language", "de"]);
+    assert_eq!(ask(&server, "alice").status, 202);
+    change(&server, NEW, PASSWORD);
+    assert!(server.browse("/login", None).body.contains("<html lang=\"de\""));
+    let told = in_what(server);
+    assert_eq!(told.len(), 3, "{told:?}");
+    for (subject, begins) in told.iter().zip([
+        "de: Ein neues Passwort setzen",
+        "de: Eine Anmeldung von einem neuen",
+        "de: Ihr Passwort wurde =?utf-8?",
+    ]) {
+        assert!(subject.starts_with(begins), "{told:?}");
+    }
+
+    let refused = Server::try_start(&place, &[], &["--language", "xx"]).err().unwrap();
+    assert!(!refused.0.success());
+    assert!(
+        refused.1.contains("no texts in the language \"xx\"") && refused.1.contains("en, de"),
+        "{}",
+        refused.1
+    );
+}
+
+/// Language and subject of a message.
+fn language(message: &str) -> String {
+    let header = |name: &str| message.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    format!("{}: {}", header("Content-Language: "), header("Subject: "))
+}

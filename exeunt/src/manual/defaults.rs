@@ -38,6 +38,20 @@
 //! | clients used before: 5 free, then 1 s … 15 min; 19 stop them | with the 80 of strangers that is 99 | nothing; as above |
 //! | an address, or the /64 of one: 100 free, then 1 s … 5 min; one is forgotten each minute | many people share an address, and a flat block would shut out all of them | nothing |
 //! | the cookie `__Host-client` (over plain http `client`), 400 days, for 20 clients of an account and 5 accounts of a client | as long as browsers keep any | nothing |
+//! | listens on `127.0.0.1:8080` | TLS is up to a proxy, and what has none in front is for this machine alone | `listen`, with `public_url` |
+//! | links, cookies and the cross-site check go by no `Host` header | whoever asks writes it (OWASP, Forgot Password Cheat Sheet) | `public_url` says what they go by |
+//! | nobody's forwarded headers are believed | anybody can write them (OWASP ASVS 5.0, 4.1.3) | `trusted_proxies` |
+//! | one SQLite file, `exeunt.db`, for sessions and accounts | nothing to install; a change of an account and the end of its sessions are one transaction | `store`, `accounts` |
+//! | 64 MiB for copies of live sessions of a file | most requests then ask memory; a copy goes before the end of its session is acknowledged | `near_cache_mib` |
+//! | timeouts, limit, cookie, origins and the status of a failed logout as in the table above | as above | `idle_timeout`, `absolute_timeout`, `remember_for`, `sessions_per_account`, `cookie_name`, `cookie_domain`, `cookie_same_site`, `allowed_origins`, `logout_failure_status` |
+//! | 1,024 connections at once | each may take 256 KiB and a descriptor: 256 MiB where all do | `max_connections` |
+//! | a link to reset a password works for 20 minutes | slow mail comes through, and a mailbox that is broken into later has none that works (OWASP, Forgot Password Cheat Sheet: as short as may be) | `reset_link_for`, 1m to 24h |
+//! | 3 such links an hour for an account, 20 requests an hour from a source | enough for a person and an office, too few to fill a mailbox | nothing |
+//! | no messages are sent | they need a mail server, or say so for development | `smtp`, `mail_dir`, `mail_log`, `mail_from` |
+//! | notices and pages are in English where nothing else is asked for | who asks for a link gets it in the language of their browser; a notice may be caused by somebody else, who must not choose it | `language` |
+//! | the pages' own look | yours needs no fork | `brand_name`, `brand_logo`, `brand_accent`, `brand_links`, `brand_folder` |
+//! | no figures | whoever reaches their listener can read them | `metrics` |
+//! | the log from `info` on, as text on a terminal and as JSON elsewhere | a line a request and each event, for people or for machines | `log`, `log_format` |
 //!
 //! A dead cookie is removed with our own 401 or 303, and only for a page navigation or a client that is no browser. A
 //! cookie is removed by name: the late answer to a script's request could erase the cookie of a login that came after it.
