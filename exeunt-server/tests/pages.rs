@@ -187,7 +187,7 @@ async fn a_notice_of_an_end_is_believed_only_where_it_is_so() {
     assert!(!server.lives(&other).await);
 }
 
-#[tokio::test] // R52, R12
+#[tokio::test] // R52, R12, R41
 async fn ending_other_sessions_asks_for_the_password_once_the_login_is_old_and_then_goes_on() {
     let server = Server::new().await;
     let (alice, other) = (server.login("alice").await, server.login("alice").await);

@@ -127,7 +127,7 @@ async fn nobody_serves_before_what_was_left_is_done(kept: Kept) {
 
 #[tokio::test]
 async fn what_was_left_is_done_also_where_sessions_were_moved_to_the_accounts() {
-    // R18
+    // R18, R19
     let (server, login, places, _folder) = with_alice(Kept::TwoFiles).await;
     let lock = silence(&places);
     assert!(server.accounts.set_password("alice", "another horse, another staple").await.is_err());

@@ -161,7 +161,7 @@ async fn the_other_sessions_end_and_this_one_gets_a_new_token(kept: Kept) {
 }
 
 async fn a_wrong_current_or_a_bad_new_password_changes_nothing(kept: Kept) {
-    // R36, R41
+    // R36, R41, R38
     let (server, _places) = Server::new(kept).await;
     let (this, other) = (server.login(OLD).await, server.login(OLD).await);
     server.heard().await;

@@ -74,6 +74,7 @@ async fn with_scripts_a_person_logs_in_looks_around_and_logs_out() {
 
 #[tokio::test]
 async fn without_scripts_a_person_logs_in_looks_around_and_logs_out() {
+    // R21
     a_person_logs_in_looks_around_and_logs_out(false).await;
 }
 

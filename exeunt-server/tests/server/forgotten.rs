@@ -173,7 +173,7 @@ fn the_page_after_asking_is_the_same_whoever_is_asked_for_byte_for_byte() {
 
 #[test]
 fn forms_from_another_site_or_without_sense_set_and_send_nothing() {
-    // R31, R61
+    // R31, R61, R42
     let place = with_alice(Kept::OneFile);
     let server = serve(&place);
     assert_eq!(ask(&server, "alice").status, 200);
@@ -261,6 +261,7 @@ fn a_page_says_that_the_password_is_set_also_while_its_sessions_cannot_be_ended(
 
 #[test]
 fn a_page_says_that_it_is_not_known_whether_the_password_is_set_where_that_is_so() {
+    // R42
     let place = with_alice(Kept::OneFile);
     let server = serve(&place);
     assert_eq!(ask(&server, "alice").status, 200);

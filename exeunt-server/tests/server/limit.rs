@@ -40,15 +40,18 @@ fn of_simultaneous_logins_exactly_the_limit_stay(kept: Kept, nodes: usize) {
 
 #[test]
 fn of_simultaneous_logins_exactly_the_limit_stay_on_two_nodes_over_postgres() {
+    // R56
     of_simultaneous_logins_exactly_the_limit_stay(Kept::Postgres, 2);
 }
 
 #[test]
 fn of_simultaneous_logins_exactly_the_limit_stay_on_two_nodes_over_redis() {
+    // R56
     of_simultaneous_logins_exactly_the_limit_stay(Kept::RedisAndPostgres, 2);
 }
 
 #[test]
 fn of_simultaneous_logins_exactly_the_limit_stay_in_one_file() {
+    // R56
     of_simultaneous_logins_exactly_the_limit_stay(Kept::OneFile, 1);
 }

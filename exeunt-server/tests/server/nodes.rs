@@ -99,7 +99,7 @@ fn logout_on_one_node_holds_on_the_other(kept: Kept) {
 }
 
 fn logout_everywhere_on_one_node_holds_on_the_other(kept: Kept) {
-    // R16
+    // R16, R03
     let nodes = Nodes::on(kept);
     for round in 0..rounds() {
         let (one, two) = (nodes.session(), nodes.session());

@@ -168,6 +168,7 @@ fn the_sessions_engine_is_silent(place: &Place, engine: &mut impl Engine) {
 
 #[test]
 fn while_redis_is_silent_nobody_is_told_that_they_are_logged_out() {
+    // R02, R11
     let mut redis = Redis::start(&[]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("accounts.db");
@@ -177,6 +178,7 @@ fn while_redis_is_silent_nobody_is_told_that_they_are_logged_out() {
 
 #[test]
 fn while_postgres_is_silent_nobody_is_told_that_they_are_logged_out() {
+    // R02, R11
     let mut postgres = Postgres::start(&[]).unwrap();
     let place = Place::with_alice_on(&postgres.new_database().unwrap(), None);
     the_sessions_engine_is_silent(&place, &mut postgres);

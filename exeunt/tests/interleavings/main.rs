@@ -43,21 +43,25 @@ const A_TICK: Bounds = Bounds { faults: 0, ticks: 1 };
 
 #[test]
 fn every_interleaving_of_two_requests_keeps_every_promise_on_memory() {
+    // R05
     pairs(Kind::Memory);
 }
 
 #[test]
 fn every_interleaving_of_two_requests_keeps_every_promise_on_sqlite() {
+    // R05
     pairs(Kind::Sqlite);
 }
 
 #[test]
 fn every_interleaving_of_two_requests_keeps_every_promise_on_postgres() {
+    // R05
     pairs(Kind::Postgres);
 }
 
 #[test]
 fn every_interleaving_of_two_requests_keeps_every_promise_on_redis() {
+    // R05, R16, R18
     pairs(Kind::Redis);
     if soak() {
         pairs(Kind::Cluster);
