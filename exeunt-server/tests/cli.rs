@@ -548,6 +548,7 @@ fn what_is_not_known_in_the_configuration_is_an_error_that_names_it_for_every_co
 
 #[test]
 fn options_that_do_not_go_together_are_refused_with_what_to_do() {
+    // R55
     let place = Place::new();
     for (line, reason) in [
         ("serve --listen 0.0.0.0:8080", "--public-url"),
@@ -556,6 +557,8 @@ fn options_that_do_not_go_together_are_refused_with_what_to_do() {
         ("serve --public-url example.org", "https://login.example.org"),
         ("serve --idle-timeout 9h", "idle_timeout must not be longer"),
         ("serve --absolute-timeout 401days", "400days"),
+        ("serve --remember-for 401days", "remember_for must be between 1s and 400days"),
+        ("serve --passwords-at-once 0", "between 1 and 1024"),
         ("serve --idle-timeout 0s", "1s"),
         ("serve --logout-failure-status 200", "between 400 and 599"),
         ("serve --sessions-per-account 0", "at least 1"),

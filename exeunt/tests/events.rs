@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
+#[expect(dead_code, reason = "the tests of races stop at more points")]
+#[path = "common/pausing.rs"]
+mod pausing;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::mpsc::channel;
@@ -13,12 +17,15 @@ use axum::body::Body;
 use axum::routing::{delete, get, post};
 use exeunt::auth::refused_login_of;
 use exeunt::http::ClientAddress;
+use exeunt::store::Store;
 use exeunt::{
     By, Client, Event, EventKind, Extend, Lifetime, LoginOptions, ManualClock, MemoryStore, Origin, Session,
     SessionLayer, Sessions, Timestamp, UserId, Users, UsersError, Verified, Visitor,
 };
 use http::{Request, StatusCode};
 use tower::ServiceExt as _;
+
+use crate::pausing::{At, PausingStore, Side};
 
 const START: Timestamp = Timestamp::from_secs(1_767_225_600);
 
@@ -54,8 +61,12 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
+        Self::over(MemoryStore::new())
+    }
+
+    fn over(store: impl Store) -> Self {
         let clock = Arc::new(ManualClock::at(START));
-        let sessions = Sessions::new(MemoryStore::new()).clock(clock.clone()).limit(2);
+        let sessions = Sessions::new(store).clock(clock.clone()).limit(2);
         let heard = Arc::<Mutex<Vec<Event>>>::default();
         let hears = Arc::clone(&heard);
         sessions.on_event(move |event| hears.lock().unwrap().push(event.clone()));
@@ -156,6 +167,40 @@ async fn each_end_of_a_session_is_told_once_with_who_and_why() {
     let ended = stage.sessions.logout_all_because(&user, None, "password_changed").await.unwrap();
     assert_eq!(ended, [fourth]);
     assert_eq!(what(&stage.one().await), (EventKind::SessionEnded, Some("1"), Some("password_changed")));
+}
+
+/// How a session ends: whether, or how many, this call ended.
+async fn end(sessions: Sessions, login: Arc<exeunt::LoggedIn>, how: &'static str) -> usize {
+    let (user, id) = (login.record.user(), login.record.id());
+    match how {
+        "logout" => usize::from(sessions.logout(&login.token).await.unwrap()),
+        "end" => usize::from(sessions.end(user, &id).await.unwrap()),
+        _ => sessions.logout_all_because(user, None, "account_disabled").await.unwrap().len(),
+    }
+}
+
+#[tokio::test]
+async fn of_two_ends_of_a_session_at_the_same_time_one_is_told() {
+    // R38, R51
+    let (store, points) = PausingStore::over(MemoryStore::new());
+    let stage = Stage::over(store);
+    for first in ["logout", "end"] {
+        for second in ["logout", "end", "all"] {
+            let login = Arc::new(stage.login().await);
+            stage.heard().await;
+            // The first one has found the session alive, and is overtaken.
+            let pause = points.pause(At::Destroy(Side::Before));
+            let overtaken = tokio::spawn(end(stage.sessions.clone(), Arc::clone(&login), first));
+            pause.reached().await;
+            assert_eq!(end(stage.sessions.clone(), Arc::clone(&login), second).await, 1);
+            pause.go_on();
+            assert_eq!(overtaken.await.unwrap(), 0);
+            let heard = stage.heard().await;
+            let ends = [EventKind::LoggedOut, EventKind::SessionEnded];
+            let told = heard.iter().filter(|event| ends.contains(&event.kind)).count();
+            assert_eq!(told, 1, "{first} and {second}: {heard:?}");
+        }
+    }
 }
 
 #[tokio::test] // R38, R51
