@@ -67,10 +67,10 @@ impl Badges {
 /// The database's part. `verifiers` are hashes of badges.
 #[async_trait]
 pub(super) trait Clients {
-    /// Which of these is a client of the account, if any.
+    /// Which of these is a client of the account of that folded name, if any.
     async fn find_client(
         &self,
-        account: i64,
+        folded: &str,
         verifiers: Vec<[u8; 32]>,
     ) -> Result<Option<[u8; 32]>, AccountError>;
 
@@ -88,13 +88,13 @@ pub(super) trait Clients {
 }
 
 impl Accounts {
-    /// Which badge of the one who asks says that the client was used for this account before. `None` for an account: nobody's,
-    /// which takes the same work.
-    pub(super) async fn known_client(&self, account: Option<i64>) -> Result<Option<[u8; 32]>, AccountError> {
+    /// Which badge of the one who asks says that the client was used for the account of that folded name before. Where nobody
+    /// has it the same is asked.
+    pub(super) async fn known_client(&self, folded: &str) -> Result<Option<[u8; 32]>, AccountError> {
         let verifiers = Asking::current().badges.verifiers();
         match verifiers.is_empty() {
             true => Ok(None),
-            false => self.backend.find_client(account.unwrap_or(-1), verifiers).await,
+            false => self.backend.find_client(folded, verifiers).await,
         }
     }
 

@@ -59,15 +59,21 @@ impl Accounts {
     /// As `verify`, for somebody who is logged in: it says nothing of their client.
     pub(super) async fn prove(&self, given: Credentials) -> Result<Option<Proved>, UsersError> {
         let name = Name::new(&given.username);
+        let counted_as = name.as_ref().map_or(given.username.as_str(), Name::folded);
+        let client = self.known_client(counted_as).await.map_err(UsersError::new)?;
+        let tried = self.take_try(counted_as, client.is_some()).await?;
+        // Not before: who is refused must not hear by the time whether there is such an account.
         let found = match &name {
             Ok(name) => self.backend.login(name.folded()).await,
             Err(_) => Ok(None),
         };
-        let found = found.map_err(UsersError::new)?;
-        let client =
-            self.known_client(found.as_ref().map(|login| login.id)).await.map_err(UsersError::new)?;
-        let counted_as = name.as_ref().map_or(given.username.as_str(), Name::folded);
-        let tried = self.take_try(counted_as, client.is_some()).await?;
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                self.settle_unchecked(tried).await;
+                return Err(UsersError::new(error));
+            }
+        };
         let phc = found.as_ref().map(|login| login.password.as_str());
         let checked = match self.hasher.check(&given.password, phc).await {
             Ok(checked) => checked,

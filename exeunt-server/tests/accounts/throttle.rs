@@ -11,7 +11,7 @@ use exeunt_server::accounts::{AccountError, Accounts, Cost, Credentials, Hasher}
 use exeunt_server::engines::Engines;
 use tempfile::TempDir;
 
-use crate::common::{Kept, Places, on_every_engine};
+use crate::common::{Kept, Places, on_every_engine, postgres};
 
 on_every_engine!(async
     wrong_tries_make_the_next_one_wait_longer_and_end_in_a_stop_whoevers_name_it_is,
@@ -175,6 +175,40 @@ async fn the_right_password_a_new_one_and_an_operator_end_the_count(kept: Kept) 
     assert_eq!(node.try_as("alice", "another horse, another staple").await, (Heard::Right, 1));
     assert!(matches!(node.accounts.unlock("nobody").await, Err(AccountError::NoSuchAccount)));
     assert!(matches!(node.accounts.unlock("").await, Err(AccountError::NoSuchAccount)));
+}
+
+#[tokio::test]
+async fn a_try_that_is_refused_writes_nothing() {
+    // R35: who is held back must not hold up those who write, such as a logout.
+    for kept in [Kept::OneFile, Kept::Postgres] {
+        let (node, places, _folder) = Node::new(kept).await;
+        // What is written last: of a file the number of its commits, in PostgreSQL who wrote or locked which count.
+        let written = || match kept {
+            Kept::OneFile => {
+                let file = rusqlite::Connection::open(&places.store).unwrap();
+                let number: i64 =
+                    file.query_row("SELECT number FROM exeunt_commits", [], |row| row.get(0)).unwrap();
+                number.to_string()
+            }
+            _ => {
+                let schema = places.store.rsplit("%3D").next().unwrap();
+                let sql = format!("SELECT xmin, xmax FROM {schema}.exeunt_throttle ORDER BY hash");
+                postgres().psql("postgres", &sql).unwrap()
+            }
+        };
+        for name in ["alice", "nobody"] {
+            for _ in 0..10 {
+                let before = written();
+                assert_eq!(node.guess(name).await, Heard::Wrong);
+                assert_ne!(written(), before, "a try that is taken is kept");
+            }
+        }
+        let before = written();
+        for name in ["alice", "nobody", "alice"] {
+            assert_eq!(node.guess(name).await, Heard::Throttled(1), "{kept:?}");
+        }
+        assert_eq!(written(), before, "{kept:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Counts of tries and badges of clients in PostgreSQL.
 //!
-//! Must never decide by what a statement before saw: the row that takes a try is the one that allows it.
+//! Must never take a try by what a statement before saw: the row that takes a try is the one that allows it. A refusal takes
+//! nothing, and may go by what was seen.
 
 use exeunt::Timestamp;
 use exeunt::store::async_trait;
@@ -45,6 +46,19 @@ impl PostgresAccounts {
         }))
     }
 
+    /// What refuses a try, as things are. `None`: nothing so far.
+    async fn look(&self, keys: &[Key], now: Timestamp) -> Result<Option<Taken>, AccountError> {
+        let sql = "SELECT level, tried_at FROM exeunt_throttle WHERE hash = $1";
+        for key in keys {
+            let count = self.count(sql, &[(&key.hash, Type::BYTEA)]).await?;
+            match count.map_or(Wait::None, |count| key.kind.rule().wait(count, now)) {
+                Wait::None => {}
+                wait => return Ok(Some(Taken::No(key.clone(), wait))),
+            }
+        }
+        Ok(None)
+    }
+
     async fn count(&self, sql: &str, params: &[Param<'_>]) -> Result<Option<Count>, AccountError> {
         let Some(row) = self.first(sql, params).await? else { return Ok(None) };
         let count =
@@ -64,6 +78,10 @@ impl PostgresAccounts {
 impl Tries for PostgresAccounts {
     /// One after the other; what was taken before a refusal is given back.
     async fn take(&self, keys: &[Key], now: Timestamp) -> Result<Taken, AccountError> {
+        // To ask by `TAKE` alone would lock the row, which is a write.
+        if let Some(refused) = self.look(keys, now).await? {
+            return Ok(refused);
+        }
         let mut counts = Vec::with_capacity(keys.len());
         for key in keys {
             match self.take_one(key, now).await? {
@@ -124,12 +142,13 @@ impl Tries for PostgresAccounts {
 impl Clients for PostgresAccounts {
     async fn find_client(
         &self,
-        account: i64,
+        folded: &str,
         verifiers: Vec<[u8; 32]>,
     ) -> Result<Option<[u8; 32]>, AccountError> {
-        let sql = "SELECT verifier FROM exeunt_client WHERE account = $1 AND verifier = ANY($2) LIMIT 1";
+        let sql = "SELECT verifier FROM exeunt_client
+                   WHERE account = (SELECT id FROM exeunt_accounts WHERE folded = $1) AND verifier = ANY($2) LIMIT 1";
         let given: Vec<&[u8]> = verifiers.iter().map(<[u8; 32]>::as_slice).collect();
-        let params: [Param<'_>; 2] = [(&account, Type::INT8), (&given, Type::BYTEA_ARRAY)];
+        let params: [Param<'_>; 2] = [(&folded, Type::TEXT), (&given, Type::BYTEA_ARRAY)];
         let Some(row) = self.first(sql, &params).await? else { return Ok(None) };
         let verifier: Vec<u8> = row.try_get(0).map_err(DatabaseError::from)?;
         Ok(verifier.try_into().ok())

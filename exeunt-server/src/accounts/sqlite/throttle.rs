@@ -1,10 +1,10 @@
 //! Counts of tries and badges of clients in a SQLite file.
 //!
-//! Must never decide outside of the writer, where every step follows the one before.
+//! Must never take a try outside of the writer, where every step follows the one before; a refusal takes nothing.
 
 use exeunt::Timestamp;
 use exeunt::store::async_trait;
-use exeunt::store::sqlite::rusqlite::{OptionalExtension as _, params};
+use exeunt::store::sqlite::rusqlite::{Connection, OptionalExtension as _, params};
 use exeunt::store::sqlite::{DatabaseError, Tx};
 
 use super::super::AccountError;
@@ -15,8 +15,12 @@ use super::SqliteAccounts;
 #[async_trait]
 impl Tries for SqliteAccounts {
     async fn take(&self, keys: &[Key], now: Timestamp) -> Result<Taken, AccountError> {
+        // Every commit waits for the disk, also one that changes nothing: who is held back must not hold up those who write.
+        if let Err(refused) = self.0.read(|connection| look(connection, keys, now))? {
+            return Ok(refused);
+        }
         let keys = keys.to_vec();
-        self.write(move |tx| Ok(take(tx, keys, now)?)).await
+        self.write(move |tx| Ok(take(tx, &keys, now)?)).await
     }
 
     async fn give_back(&self, keys: &[Key]) -> Result<(), AccountError> {
@@ -47,16 +51,17 @@ impl Tries for SqliteAccounts {
 impl Clients for SqliteAccounts {
     async fn find_client(
         &self,
-        account: i64,
+        folded: &str,
         verifiers: Vec<[u8; 32]>,
     ) -> Result<Option<[u8; 32]>, AccountError> {
         let found = self.0.read(|connection| {
-            let mut select =
-                connection.prepare_cached("SELECT 1 FROM client WHERE account = ?1 AND verifier = ?2")?;
+            let sql = "SELECT 1 FROM client
+                       WHERE account = (SELECT id FROM accounts WHERE folded = ?1) AND verifier = ?2";
+            let mut select = connection.prepare_cached(sql)?;
             let mut known = None;
             // All of them, whichever it is.
             for verifier in verifiers {
-                if select.exists(params![account, verifier])? {
+                if select.exists(params![folded, verifier])? {
                     known = known.or(Some(verifier));
                 }
             }
@@ -84,15 +89,28 @@ impl Clients for SqliteAccounts {
     }
 }
 
-fn take(tx: &Tx, keys: Vec<Key>, now: Timestamp) -> Result<Taken, DatabaseError> {
+/// What is to be kept if the try is taken. `Err` in the `Ok`: it is not.
+fn look(
+    connection: &Connection,
+    keys: &[Key],
+    now: Timestamp,
+) -> Result<Result<Vec<Count>, Taken>, DatabaseError> {
     let mut counts = Vec::with_capacity(keys.len());
-    for key in &keys {
-        let (rule, known) = (key.kind.rule(), count(tx, key)?);
+    for key in keys {
+        let (rule, known) = (key.kind.rule(), count(connection, key)?);
         match known.map_or(Wait::None, |known| rule.wait(known, now)) {
             Wait::None => counts.push(rule.taken(known, now)),
-            wait => return Ok(Taken::No(key.clone(), wait)),
+            wait => return Ok(Err(Taken::No(key.clone(), wait))),
         }
     }
+    Ok(Ok(counts))
+}
+
+fn take(tx: &Tx, keys: &[Key], now: Timestamp) -> Result<Taken, DatabaseError> {
+    let counts = match look(tx, keys, now)? {
+        Ok(counts) => counts,
+        Err(refused) => return Ok(refused),
+    };
     let sql = "INSERT INTO throttle (hash, kind, level, tried_at) VALUES (?1, ?2, ?3, ?4)
                ON CONFLICT (hash) DO UPDATE SET level = excluded.level, tried_at = excluded.tried_at";
     let mut put = tx.prepare_cached(sql)?;
@@ -102,8 +120,8 @@ fn take(tx: &Tx, keys: Vec<Key>, now: Timestamp) -> Result<Taken, DatabaseError>
     Ok(Taken::Yes(counts))
 }
 
-fn count(tx: &Tx, key: &Key) -> Result<Option<Count>, DatabaseError> {
-    let mut select = tx.prepare_cached("SELECT level, tried_at FROM throttle WHERE hash = ?1")?;
+fn count(connection: &Connection, key: &Key) -> Result<Option<Count>, DatabaseError> {
+    let mut select = connection.prepare_cached("SELECT level, tried_at FROM throttle WHERE hash = ?1")?;
     let found = select.query_row([&key.hash], |row| {
         Ok(Count { level: row.get(0)?, tried_at: Timestamp::from_micros(row.get(1)?) })
     });
