@@ -102,6 +102,7 @@ fn administration(state: &AppState) -> Router<AppState> {
         .route("/accounts", get(pages::accounts).post(pages::add))
         .route("/account", get(pages::account).post(pages::change))
         .route("/sessions", get(pages::all_sessions).post(pages::end_session))
+        .route("/events", get(pages::events))
         .fallback(error::not_found)
         .layer(from_fn_with_state(state.clone(), pages::require_admin))
 }

@@ -7,7 +7,9 @@ mod again;
 mod ago;
 mod check;
 mod client;
+mod events;
 mod form;
+mod lately;
 mod password;
 mod reader;
 mod reasons;
@@ -28,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use tracing::Instrument as _;
 
 pub(crate) use self::admin::sessions as all_sessions;
-pub(crate) use self::admin::{account, accounts, add, change, end_session, require_admin};
+pub(crate) use self::admin::{account, accounts, add, change, end_session, events, require_admin};
 pub(crate) use self::again::{again, again_page};
 use self::ago::Ago;
 pub(crate) use self::check::check;

@@ -2,21 +2,28 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+#[path = "pages/events.rs"]
+mod events;
+
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
+use exeunt::http::ClientAddress;
 use exeunt::store::sqlite::Database;
 use exeunt::{CookieConfig, ManualClock, MemoryStore, SessionLayer, Sessions, Timestamp};
-use exeunt_server::accounts::{Accounts, Cost, Hasher};
+use exeunt_server::accounts::{Accounts, Audit, Cost, Hasher};
 use exeunt_server::app;
 use exeunt_server::config::{Config, Options};
 use exeunt_server::site::{AppState, Site};
 use tower::ServiceExt as _;
 
 const CHEAP: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
+/// Where requests come from.
+const ADDRESS: &str = "192.0.2.7";
 const PASSWORD: &str = "correct horse battery staple";
 const OTHER: &str = "quite another horse altogether";
 
@@ -24,6 +31,10 @@ struct Server {
     router: Router,
     accounts: Accounts,
     clock: Arc<ManualClock>,
+    sessions: Sessions,
+    database: Database,
+    audit: Option<Audit>,
+    address: IpAddr,
     /// What the browser asks for.
     language: &'static str,
     _folder: tempfile::TempDir,
@@ -43,21 +54,24 @@ impl Server {
         let clock = Arc::new(ManualClock::default());
         let sessions = Sessions::new(MemoryStore::new()).clock(Arc::<ManualClock>::clone(&clock));
         let database = Database::open(folder.path().join("accounts.db")).unwrap();
-        let accounts = Accounts::open(database, Hasher::with(CHEAP, 2, 100).unwrap()).await.unwrap();
-        let accounts = accounts.apart_from(sessions.clone());
+        let accounts = Accounts::open(database.clone(), Hasher::with(CHEAP, 2, 100).unwrap()).await.unwrap();
+        let accounts = accounts.apart_from(sessions.clone()).reporting_to(sessions.events().clone());
+        let audit = Some(accounts.audit());
         for name in ["alice", "bob", "root"] {
             accounts.add(name, PASSWORD, name == "root", sessions.now()).await.unwrap();
         }
         let site = Arc::new(Site::new(&Config::decide(Options::default()).unwrap(), sessions.now()).unwrap());
         let cookie = CookieConfig::default().name("session").secure(false);
-        let layer = SessionLayer::new(sessions).cookie(cookie).unwrap();
+        let layer = SessionLayer::new(sessions.clone()).cookie(cookie).unwrap();
         let router = app::router(AppState { layer, accounts: accounts.clone(), site });
-        Self { router, accounts, clock, language: "en", _folder: folder }
+        let address = ADDRESS.parse().unwrap();
+        Self { router, clock, sessions, accounts, database, audit, address, language: "en", _folder: folder }
     }
 
     async fn send(&self, method: &str, path: &str, token: Option<&str>, fields: &[(&str, &str)]) -> Answer {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let mut request = Request::builder().method(method).uri(path).header("accept", "text/html");
+        request = request.extension(ClientAddress(self.address)).header("user-agent", "curl/8");
         request = request.header("sec-fetch-mode", "navigate").header("sec-fetch-site", "same-origin");
         request = request.header("content-type", "application/x-www-form-urlencoded");
         request = request.header("accept-language", self.language);
@@ -278,7 +292,15 @@ async fn whoever_comes_back_after_the_session_ended_is_told_so_and_goes_on_after
 async fn the_administrators_pages_are_for_administrators_alone_asked_each_time() {
     let server = Server::new().await;
     let (alice, root) = (server.login("alice").await, server.login("root").await);
-    for path in ["/admin/accounts", "/admin/account?id=1", "/admin/sessions", "/admin/nothing", "/admin"] {
+    for path in [
+        "/admin/accounts",
+        "/admin/account?id=1",
+        "/admin/sessions",
+        "/admin/events",
+        "/admin/events?account=2",
+        "/admin/nothing",
+        "/admin",
+    ] {
         let refused = server.get(path, &alice).await;
         assert!([403, 404].contains(&refused.status), "{path}: {}", refused.status);
         assert!(!refused.body.contains("bob") && !refused.body.contains("root"), "{path}");
@@ -295,7 +317,7 @@ async fn the_administrators_pages_are_for_administrators_alone_asked_each_time()
     assert!(!server.get("/", &alice).await.body.contains("/admin/accounts"));
     assert!(server.get("/", &root).await.body.contains("/admin/accounts"));
     let list = server.get("/admin/accounts", &root).await;
-    assert!(list.status == 200 && list.body.contains("bob") && !list.body.contains("eve"), "{}", list.body);
+    assert!(list.status == 200 && list.body.contains("bob") && !list.body.contains(">eve<"), "{}", list.body);
 }
 
 #[tokio::test] // R19, R20
@@ -374,7 +396,7 @@ async fn an_administrator_proves_who_they_are_before_they_change_anything_and_ke
         assert!(asked.field("next").starts_with(path), "{path}");
     }
     let list = server.get("/admin/accounts", &root).await.body;
-    assert!(list.contains("alice") && !list.contains("eve"));
+    assert!(list.contains("alice") && !list.contains(">eve<"));
 }
 
 impl Server {

@@ -114,6 +114,93 @@ admin-sessions-hint = Die aller Leute, die ältesten zuerst.
 page-before = Früher
 page-after = Weiter
 
+## Was geschehen ist
+admin-events = Ereignisse
+admin-events-hint = Was geschehen ist, das Neueste zuerst. Es steht nach ein, zwei Sekunden hier und ist nach einer Weile vergessen.
+admin-events-of = Ereignisse von { $name }
+admin-events-of-account = Was mit diesem Konto geschehen ist
+admin-events-find = Die eines Kontos, nach seinem Namen
+admin-events-account = Zum Konto
+admin-events-all = Ereignisse aller Konten
+admin-events-none = Es ist nichts bekannt, das geschehen wäre.
+admin-events-none-of = Von einem solchen Konto ist nichts bekannt. Prüfen Sie den Namen; Altes ist vergessen.
+admin-events-none-older = Älteres ist nicht bekannt.
+page-newest = Neueste
+page-newer = Neuere
+page-older = Ältere
+lately-title = Was zuletzt mit Ihrem Konto geschehen ist
+lately-hint = Wenn Ihnen hier etwas fremd ist, melden Sie sich überall ab und ändern Sie Ihr Passwort.
+lately-nothing = Noch nichts.
+lately-unknown = Was zuletzt geschehen ist, lässt sich gerade nicht sagen. Die Sitzungen oben stimmen trotzdem, und Sie können sie beenden.
+event-sessions =
+    { $count ->
+        [one] { $count } Sitzung
+       *[other] { $count } Sitzungen
+    }
+event-login = Angemeldet
+event-login-refused = Anmeldung abgelehnt
+event-login-refused-password = Anmeldung abgelehnt: falsches Passwort
+event-login-refused-nobody = Anmeldung abgelehnt: kein Konto dieses Namens
+event-login-refused-disabled = Anmeldung abgelehnt: das Konto ist gesperrt
+event-login-refused-changed = Anmeldung abgelehnt: das Konto wurde in diesem Moment geändert
+event-login-refused-another = Bestätigung abgelehnt: es war die eines anderen Kontos
+event-login-refused-current = Falsches Passwort, wo nach dem jetzigen gefragt war
+event-logout = Abgemeldet
+event-session-ended = Sitzung beendet
+event-session-ended-expired = Sitzung beendet: ihre Zeit war um
+event-session-ended-limit = Sitzung beendet: das Konto hatte zu viele
+event-session-ended-login = Sitzung beendet: eine neue Anmeldung trat an ihre Stelle
+event-session-ended-all = Sitzung beendet, zusammen mit anderen des Kontos
+event-session-ended-changed = Sitzung beendet: das Konto wurde geändert
+event-session-ended-disabled = Sitzung beendet: das Konto wurde gesperrt
+event-session-ended-removed = Sitzung beendet: das Konto wurde entfernt
+event-session-ended-password = Sitzung beendet: es gibt ein neues Passwort
+event-session-renewed = Die Sitzung bekam ein neues Cookie, nachdem das Passwort noch einmal angegeben war
+event-session-refused = Ein Cookie kam, zu dem es keine Sitzung gibt
+event-dead-token = Ein Cookie wurde benutzt, nachdem seine Sitzung zu Ende war
+event-dead-token-logout = Ein Cookie wurde nach dem Abmelden benutzt
+event-cross-site = Eine Anfrage von einer anderen Website wurde abgelehnt
+event-cross-site-form = Ein Formular, das nicht zur Sitzung gehörte, wurde abgelehnt
+event-throttled = Zu viele Versuche: der nächste muss warten
+event-throttled-account = Zu viele falsche Passwörter für dieses Konto: der nächste Versuch muss warten
+event-throttled-account-stopped = Zu viele falsche Passwörter für dieses Konto: von unbekannten Programmen werden keine mehr angenommen
+event-throttled-clients = Zu viele falsche Passwörter von früher benutzten Programmen: der nächste Versuch muss warten
+event-throttled-clients-stopped = Zu viele falsche Passwörter von früher benutzten Programmen: es werden keine mehr angenommen
+event-throttled-source = Zu viele falsche Passwörter von einer Adresse: der nächste Versuch muss warten
+event-throttled-reset = Zu viele Anfragen nach Links für ein neues Passwort von einer Adresse
+event-password-changed = Passwort geändert
+event-password-set = Ein anderes Passwort gesetzt
+event-password-reset = Passwort mit einem zugeschickten Link gesetzt
+event-reset-requested = Nach einem Link für ein neues Passwort wurde gefragt
+event-reset-requested-nobody = Nach einem Link für ein neues Passwort wurde gefragt, und niemand bekam einen
+event-account-added = Konto angelegt
+event-account-added-administrator = Konto eines Verwalters angelegt
+event-account-enabled = Konto freigegeben
+event-account-disabled = Konto gesperrt
+event-account-changed = Konto geändert
+event-account-administrator = Konto zu dem eines Verwalters gemacht
+event-account-user = Konto ist nicht mehr das eines Verwalters
+event-account-unlocked = Falsche Passwörter vergessen: Anmelden geht wieder
+event-account-email = E-Mail-Adresse geändert
+event-account-removed = Konto entfernt
+event-setup-link = Ein Link zum Einrichten des ersten Verwalters wurde gemacht
+event-lost =
+    { $count ->
+        [one] Hier fehlt { $count } Ereignis: es konnte nicht aufgehoben werden
+       *[other] Hier fehlen { $count } Ereignisse: sie konnten nicht aufgehoben werden
+    }
+event-lost-flood =
+    { $count ->
+        [one] Hier ist { $count } Ablehnung eines Fremden ausgelassen: es waren zu viele
+       *[other] Hier sind { $count } Ablehnungen von Fremden ausgelassen: es waren zu viele
+    }
+by-owner = vom Inhaber selbst
+by-you = von Ihnen
+by-administrator = von einem Verwalter
+by-administrator-named = vom Verwalter { $name }
+by-operator = vom Betreiber des Servers
+by-system = vom Server selbst
+
 ## Zeiten
 time-now = gerade eben
 time-minutes-ago =

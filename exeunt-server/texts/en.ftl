@@ -115,6 +115,93 @@ admin-sessions-hint = Everybody's, the oldest first.
 page-before = Earlier
 page-after = More
 
+## What happened
+admin-events = Events
+admin-events-hint = What happened, the newest first. It stands here after a second or two, and is forgotten after a while.
+admin-events-of = Events of { $name }
+admin-events-of-account = What happened to this account
+admin-events-find = Those of one account, by its name
+admin-events-account = To the account
+admin-events-all = Events of everybody
+admin-events-none = Nothing is known to have happened.
+admin-events-none-of = Nothing is known to have happened to such an account. Check the name; what is old is forgotten.
+admin-events-none-older = Nothing older is known.
+page-newest = Newest
+page-newer = Newer
+page-older = Older
+lately-title = What happened lately on your account
+lately-hint = If you do not recognise something here, log out everywhere and change your password.
+lately-nothing = Nothing yet.
+lately-unknown = What happened lately cannot be told just now. The sessions above are right all the same, and you can end them.
+event-sessions =
+    { $count ->
+        [one] { $count } session
+       *[other] { $count } sessions
+    }
+event-login = Logged in
+event-login-refused = Login refused
+event-login-refused-password = Login refused: wrong password
+event-login-refused-nobody = Login refused: there is no account of that name
+event-login-refused-disabled = Login refused: the account is disabled
+event-login-refused-changed = Login refused: the account was changed at that moment
+event-login-refused-another = Confirmation refused: it was that of another account
+event-login-refused-current = Wrong password where the current one was asked for
+event-logout = Logged out
+event-session-ended = Session ended
+event-session-ended-expired = Session ended: its time was up
+event-session-ended-limit = Session ended: the account had too many
+event-session-ended-login = Session ended: another login took its place
+event-session-ended-all = Session ended, together with others of the account
+event-session-ended-changed = Session ended: the account was changed
+event-session-ended-disabled = Session ended: the account was disabled
+event-session-ended-removed = Session ended: the account was removed
+event-session-ended-password = Session ended: there is a new password
+event-session-renewed = Session got a new cookie after the password was given again
+event-session-refused = A cookie was sent that opens no session
+event-dead-token = A cookie was used after its session had ended
+event-dead-token-logout = A cookie was used after logging out
+event-cross-site = A request from another site was refused
+event-cross-site-form = A form that did not belong to the session was refused
+event-throttled = Too many tries: the next one has to wait
+event-throttled-account = Too many wrong passwords for this account: the next try has to wait
+event-throttled-account-stopped = Too many wrong passwords for this account: no more are taken from unknown clients
+event-throttled-clients = Too many wrong passwords from clients used before: the next try has to wait
+event-throttled-clients-stopped = Too many wrong passwords from clients used before: no more are taken
+event-throttled-source = Too many wrong passwords from one address: the next try has to wait
+event-throttled-reset = Too many requests for reset links from one address
+event-password-changed = Password changed
+event-password-set = Another password set
+event-password-reset = Password set by a link that was sent
+event-reset-requested = A link to set a new password was asked for
+event-reset-requested-nobody = A link to set a new password was asked for, and nobody got one
+event-account-added = Account added
+event-account-added-administrator = Account of an administrator added
+event-account-enabled = Account enabled
+event-account-disabled = Account disabled
+event-account-changed = Account changed
+event-account-administrator = Account made that of an administrator
+event-account-user = Account no longer that of an administrator
+event-account-unlocked = Wrong passwords forgotten: logging in is open again
+event-account-email = E-mail address changed
+event-account-removed = Account removed
+event-setup-link = A link to set up the first administrator was made
+event-lost =
+    { $count ->
+        [one] { $count } event is missing here: it could not be kept
+       *[other] { $count } events are missing here: they could not be kept
+    }
+event-lost-flood =
+    { $count ->
+        [one] { $count } refusal of a stranger is left out here: there were too many
+       *[other] { $count } refusals of strangers are left out here: there were too many
+    }
+by-owner = by its owner
+by-you = by you
+by-administrator = by an administrator
+by-administrator-named = by the administrator { $name }
+by-operator = by whoever runs the server
+by-system = by the server itself
+
 ## Times
 time-now = just now
 time-minutes-ago =

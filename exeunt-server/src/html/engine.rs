@@ -19,13 +19,16 @@ macro_rules! templates {
 }
 
 /// Those of this project, by the name that a file has to have to take its place.
-pub(super) const TEMPLATES: [(&str, &str); 16] = templates![
+pub(super) const TEMPLATES: [(&str, &str); 19] = templates![
+    "address.html",
     "admin-account.html",
     "admin-accounts.html",
+    "admin-events.html",
     "admin-sessions.html",
     "again.html",
     "base.html",
     "client.html",
+    "event.html",
     "field.html",
     "home.html",
     "login.html",

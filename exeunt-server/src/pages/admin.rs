@@ -1,10 +1,11 @@
-//! Pages for administrators: accounts, and everybody's live sessions.
+//! Pages for administrators: accounts, everybody's live sessions, and what happened.
 //!
 //! Must never answer somebody who is no administrator at that moment, do anything for somebody who has not proved lately who
 //! they are, nor let administrators take away their own account.
 
 mod account;
 mod accounts;
+mod events;
 mod refusal;
 mod sessions;
 
@@ -20,6 +21,8 @@ pub(super) use self::account::AccountPage;
 pub(crate) use self::account::{account, change};
 pub(super) use self::accounts::AccountsPage;
 pub(crate) use self::accounts::{accounts, add};
+pub(super) use self::events::EventsPage;
+pub(crate) use self::events::events;
 pub(super) use self::refusal::{LEFT, UNKNOWN};
 pub(super) use self::sessions::SessionsPage;
 pub(crate) use self::sessions::{end as end_session, sessions};

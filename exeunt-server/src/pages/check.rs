@@ -73,6 +73,7 @@ fn samples() -> Vec<(&'static str, Value)> {
     samples.extend(admin::AccountsPage::samples(now).iter().map(|one| ("admin-accounts.html", value(one))));
     samples.extend(admin::AccountPage::samples(now).iter().map(|one| ("admin-account.html", value(one))));
     samples.extend(admin::SessionsPage::samples(now).iter().map(|one| ("admin-sessions.html", value(one))));
+    samples.extend(admin::EventsPage::samples(now).iter().map(|one| ("admin-events.html", value(one))));
     let statuses = (400..=511).filter_map(|status| StatusCode::from_u16(status).ok());
     let messages = statuses.map(message).chain([
         NOT_LOGGED_OUT,

@@ -1,4 +1,4 @@
-//! A person's own sessions: see them, end one, the others, or all.
+//! A person's own sessions: see them, end one, the others, or all. Below them, what happened lately.
 //!
 //! Must never end somebody else's, nor say that one has ended while it lives.
 
@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 use super::ago::Ago;
 use super::check::EVIL;
 use super::client::ClientName;
+use super::events::Happened;
 use super::form::{self, Sent};
+use super::lately::lately;
 use super::{CLEAR, NOT_LOGGED_OUT, again, is_admin};
 use crate::error;
 use crate::html::{Action, Around, Message, Page, Text, Tone};
@@ -28,6 +30,8 @@ pub(super) struct Sessions {
     /// Whether there are others than this one.
     others: bool,
     sessions: Vec<Listed>,
+    /// What happened lately to the account, if anybody can tell.
+    lately: Option<Vec<Happened>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -42,6 +46,8 @@ enum Notice {
 pub(super) struct Listed {
     id: String,
     client: ClientName,
+    /// Where it logged in from, if that is known.
+    address: Option<String>,
     began: Ago,
     seen: Ago,
     expires: Ago,
@@ -52,14 +58,15 @@ pub(super) struct Listed {
 impl Sessions {
     /// One alone, and two.
     pub(super) fn samples(now: Timestamp) -> [Self; 3] {
-        let (one, two) = ((Notice::None, false), (Notice::Ended, true));
-        [one, two, (Notice::Others, false)].map(|(notice, others)| {
+        let all = || Some(Happened::samples(now));
+        let (one, two) = ((Notice::None, false, None), (Notice::Ended, true, all()));
+        [one, two, (Notice::Others, false, Some(Vec::new()))].map(|(notice, others, lately)| {
             let sessions = if others {
                 vec![Listed::sample(now, true), Listed::sample(now, false)]
             } else {
                 vec![Listed::sample(now, true)]
             };
-            Self { notice, others, sessions }
+            Self { notice, others, sessions, lately }
         })
     }
 }
@@ -69,6 +76,7 @@ impl Listed {
         Self {
             id: format!("{EVIL}{current}"),
             client: ClientName::new(if current { "Firefox/1 (Linux)" } else { "(Linux)" }),
+            address: current.then(|| "2001:db8::1".to_owned()),
             began: Ago::new(now, now),
             seen: Ago::new(now, now),
             expires: Ago::new(now.plus(Duration::from_secs(90)), now),
@@ -81,6 +89,7 @@ impl Listed {
         Self {
             id: record.id().to_string(),
             client: ClientName::new(record.client()),
+            address: record.address().map(|address| address.to_string()),
             began: Ago::new(record.created_at(), now),
             seen: Ago::new(record.seen_at(), now),
             expires: Ago::new(record.expires_at(), now),
@@ -107,7 +116,10 @@ pub(crate) async fn sessions(
 ) -> Result<Response, Error> {
     let Query(query) = query.unwrap_or_default();
     let now = state.layer.sessions().now();
-    let records = session.list().await?;
+    // Side by side, so that accounts that do not answer cost no more time than they do for the navigation.
+    let (records, admin, lately) =
+        tokio::join!(session.list(), is_admin(&state, &session), lately(&state, &session, now));
+    let records = records?;
     // This one first, then as they were seen.
     let (this, other): (Vec<_>, Vec<_>) = records.iter().partition(|record| record.id() == session.id());
     let sessions: Vec<_> =
@@ -120,9 +132,8 @@ pub(crate) async fn sessions(
         _ => Notice::None,
     };
     let form = form::token(&session);
-    let admin = is_admin(&state, &session).await;
     let around = Around { who: Some(session.name()), admin, form: Some(&form), here: "/sessions" };
-    let shown = Sessions { notice, others: !other.is_empty(), sessions };
+    let shown = Sessions { notice, others: !other.is_empty(), sessions, lately };
     Ok(page.show(StatusCode::OK, "sessions.html", around, &shown))
 }
 

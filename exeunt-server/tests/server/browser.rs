@@ -220,6 +220,45 @@ async fn an_administrator_adds_an_account_and_disables_it_in_the_browser() {
     browser.close().await;
 }
 
+#[tokio::test]
+async fn an_administrator_reads_what_happened_page_by_page_and_everybody_what_happened_lately() {
+    let place = Place::new(Kept::OneFile);
+    place.run(["account", "add", "alice", "--admin", "--password-stdin"], PASSWORD);
+    place.run(["account", "add", "bob", "--password-stdin"], PASSWORD);
+    let server = place.serve();
+    for _ in 0..60 {
+        assert_eq!(server.send("POST", "/login", &[("Sec-Fetch-Site", "cross-site")], "").status, 403);
+    }
+    assert_eq!(server.try_login("bob", "wrong horse battery staple").status, 401);
+    let browser = open(&server, Options { script: false, ..Options::default() }).await;
+    browser.go("/").await;
+    log_in(&browser).await;
+    browser.goes_until_it_shows("/admin/events", "Logged in").await;
+    browser.sees("Login refused: wrong password").await;
+    assert!(browser.attribute("main time", "title").await.ends_with(" UTC"));
+    browser.follow("Older").await;
+    browser.sees("Account added").await;
+    assert!(!browser.text().await.contains("Logged in"));
+    browser.follow("Newer").await;
+    browser.sees("Logged in").await;
+
+    browser.fill("name", "BOB").await;
+    browser.press("Find").await;
+    browser.sees("Events of bob").await;
+    browser.sees("Login refused: wrong password").await;
+    assert!(!browser.text().await.contains("another site"));
+    browser.follow("To the account").await;
+    browser.follow("What happened to this account").await;
+    browser.sees("Events of bob").await;
+    browser.follow("Events of everybody").await;
+    browser.follow("Sessions").await;
+    browser.sees("What happened lately on your account").await;
+    let text = browser.text().await;
+    assert!(text.contains("Logged in") && text.contains("127.0.0.1"), "{text}");
+    assert!(!text.contains("Login refused"), "that was bob's: {text}");
+    browser.close().await;
+}
+
 // R20
 #[tokio::test]
 async fn an_administrator_changes_role_and_address_and_the_last_one_is_refused_with_the_reason() {

@@ -184,6 +184,14 @@ fn while_postgres_is_silent_nobody_is_told_that_they_are_logged_out() {
     the_sessions_engine_is_silent(&place, &mut postgres);
 }
 
+/// Of the session of that token.
+fn id(server: &Server, token: &str) -> String {
+    let list: serde_json::Value =
+        serde_json::from_str(&server.call("GET", "/api/auth/sessions", token).body).unwrap();
+    let this = list.as_array().unwrap().iter().find(|session| session["current"] == true).unwrap();
+    this["id"].as_str().unwrap().to_owned()
+}
+
 #[test]
 fn while_the_accounts_are_silent_nobody_logs_in_and_sessions_live_on() {
     let redis = Redis::start(&[]).unwrap();
@@ -192,9 +200,23 @@ fn while_the_accounts_are_silent_nobody_logs_in_and_sessions_live_on() {
     let server = place.serve();
     let (one, two) = (server.login(), server.login());
     for outage in BOTH {
+        let (three, four) = (server.login(), server.login());
+        let id_of_four = id(&server, &four);
         postgres.begin(outage);
         is_503(&in_time(|| server.try_login("alice", PASSWORD)));
         is_503(&in_time(|| server.try_login("nobody", PASSWORD)));
+        // What happened is told by the accounts' database; the sessions are there without it, and can be ended.
+        let page = in_time(|| server.browse("/sessions", Some(&three)));
+        assert!(page.status == 200 && page.body.contains("cannot be told just now"), "{page:?}");
+        let form = page.body.split("name=\"form\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+        let fields = [("form", form), ("session", id_of_four.as_str())];
+        let ended = in_time(|| server.submit("/sessions/end", Some(&three), &fields));
+        assert_eq!((ended.status, ended.location()), (303, format!("/sessions?ended={id_of_four}").as_str()));
+        let out = in_time(|| server.submit("/logout", Some(&three), &[]));
+        assert_eq!((out.status, out.location()), (303, "/login?out"));
+        assert!(
+            server.call("GET", "/api/me", &three).is_401() && server.call("GET", "/api/me", &four).is_401()
+        );
         let form = [("username", "alice"), ("password", PASSWORD)];
         let page = in_time(|| server.submit("/login", None, &form));
         is_503(&page);

@@ -100,6 +100,15 @@ impl Browser {
         self.until(text, async || self.text().await.contains(text)).await;
     }
 
+    /// Loads a page again until it shows that: what happened is there a moment later.
+    pub(super) async fn goes_until_it_shows(&self, path: &str, text: &str) {
+        self.until(text, async || {
+            self.go(path).await;
+            self.text().await.contains(text)
+        })
+        .await;
+    }
+
     /// Waits until something is so.
     pub(super) async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
         let began = Instant::now();

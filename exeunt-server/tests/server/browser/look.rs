@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use exeunt::store::sqlite::rusqlite;
 use serde_json::{Value, json};
 use services::Redis;
 
@@ -47,7 +48,13 @@ impl Look {
                 let wide =
                     self.browser.evaluate("return document.documentElement.scrollWidth - innerWidth").await;
                 assert!(wide.as_i64().unwrap() <= 0, "{name} is wider than a window of {width}: {wide}");
-                if size != "narrow" {
+                if size == "narrow" {
+                    // As it would be in a language that is read from right to left.
+                    let turned = "const page = document.documentElement, before = page.dir; page.dir = 'rtl'; \
+                                  const wide = page.scrollWidth - innerWidth; page.dir = before; return wide";
+                    let wide = self.browser.evaluate(turned).await;
+                    assert!(wide.as_i64().unwrap() <= 0, "{name} is wider from right to left: {wide}");
+                } else {
                     // The colours are those of the desktop, and the places those of the other scheme.
                     if (scheme, size) != ("dark", "phone") {
                         self.find_barriers(&format!("{name}, {scheme}, {size}")).await;
@@ -120,9 +127,17 @@ async fn no_page_has_a_barrier_in_light_or_dark_on_a_phone_or_a_desktop() {
         let headers = [("Content-Type", "application/json"), ("User-Agent", agent)];
         assert_eq!(server.send("POST", "/api/auth/login", &headers, &body).status, 200);
     }
-    browser.go("/sessions").await;
+    assert_eq!(server.try_login("alice", "wrong horse battery staple").status, 401);
+    browser.goes_until_it_shows("/sessions", "Login refused: wrong password").await;
     browser.sees("Firefox on Windows").await;
     look.at("sessions").await;
+    // What happened cannot be asked for, and all else goes on.
+    let accounts = rusqlite::Connection::open(place.path().join("accounts.db")).unwrap();
+    accounts.execute_batch("ALTER TABLE events RENAME TO away").unwrap();
+    browser.go("/sessions").await;
+    browser.sees("cannot be told just now").await;
+    look.at("sessions-lately-unknown").await;
+    accounts.execute_batch("ALTER TABLE away RENAME TO events").unwrap();
     for name in ["bob", "carol", "a-name-that-is-as-long-as-somebody-thought-that-it-had-to-be"] {
         place.run(["account", "add", name, "--password-stdin"], PASSWORD);
     }
@@ -133,6 +148,13 @@ async fn no_page_has_a_barrier_in_light_or_dark_on_a_phone_or_a_desktop() {
     browser.follow("bob").await;
     browser.sees("No session is live.").await;
     look.at("admin-account").await;
+    browser.go("/admin/accounts").await;
+    browser.follow("carol").await;
+    browser.sees("disabled").await;
+    look.at("admin-account-disabled").await;
+    browser.go("/admin/account?id=1").await;
+    browser.sees("This is your own account").await;
+    look.at("admin-account-own").await;
     browser.fill("email", "bob").await;
     browser.press("Save address").await;
     browser.sees("An e-mail address has an @ in it.").await;
@@ -151,6 +173,11 @@ async fn no_page_has_a_barrier_in_light_or_dark_on_a_phone_or_a_desktop() {
     browser.go("/admin/sessions").await;
     browser.sees("Safari on iPhone").await;
     look.at("admin-sessions").await;
+    browser.goes_until_it_shows("/admin/events", "Account disabled").await;
+    look.at("admin-events").await;
+    browser.go("/admin/events?name=nobody").await;
+    browser.sees("Nothing is known to have happened to such an account.").await;
+    look.at("admin-events-none").await;
     browser.go("/again").await;
     browser.sees("Confirm that it is you").await;
     look.at("again").await;
