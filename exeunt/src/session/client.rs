@@ -89,7 +89,7 @@ impl Client {
 
 /// The agent, and the address as text.
 pub(super) fn split(stored: &str) -> (&str, Option<&str>) {
-    let mark = memchr::memchr(MARK, stored.as_bytes());
+    let mark = stored.bytes().position(|byte| byte == MARK);
     let parts = mark.and_then(|at| Some((stored.get(..at)?, stored.get(at + 1..)?)));
     parts.map_or((stored, None), |(agent, address)| (agent, Some(address)))
 }
