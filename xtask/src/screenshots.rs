@@ -7,8 +7,8 @@ use anyhow::Result;
 use crate::steps::{cargo, run as run_command};
 use crate::test::{FOR_TESTS, provide, provide_for_pages};
 
-/// The test that looks at every page takes them.
-const TEST: &str = "browser::look::no_page_has_a_barrier_in_light_or_dark_on_a_phone_or_a_desktop";
+/// The tests that look at pages take them.
+const TESTS: &str = "browser::look::";
 
 /// Into `folder`, within the workspace's folder unless it is absolute.
 pub(crate) fn run(root: &Path, folder: &Path) -> Result<()> {
@@ -16,7 +16,7 @@ pub(crate) fn run(root: &Path, folder: &Path) -> Result<()> {
     provide_for_pages(root)?;
     let folder = root.join(folder);
     let mut test = cargo(root);
-    test.args(["test", "--locked", "--package", "exeunt-server", "--test", "server", "--", "--exact", TEST]);
+    test.args(["test", "--locked", "--package", "exeunt-server", "--test", "server", TESTS]);
     run_command(test.env("SCREENSHOTS", &folder))?;
     println!("    the pictures are in {}", folder.display());
     Ok(())
