@@ -28,6 +28,7 @@ mod secret;
 mod setup;
 mod sources;
 mod sqlite;
+mod task;
 mod throttle;
 
 use std::sync::Arc;
@@ -59,6 +60,7 @@ use self::reset::Resets;
 pub use self::secret::LinkSecret;
 pub use self::setup::SETUP_LINK_LASTS;
 use self::sqlite::SqliteAccounts;
+pub(crate) use self::task::to_the_end;
 use crate::mail::Outbox;
 use crate::mail::texts::Notice;
 

@@ -27,7 +27,6 @@ use exeunt::http::local_path;
 use exeunt::store::Causes;
 use exeunt::{Error, Logout, Origin, Session, Timestamp, Visitor};
 use serde::{Deserialize, Serialize};
-use tracing::Instrument as _;
 
 pub(crate) use self::admin::sessions as all_sessions;
 pub(crate) use self::admin::{account, accounts, add, change, end_session, events, require_admin};
@@ -256,7 +255,7 @@ async fn begin_session(
     credentials: Credentials,
 ) -> Result<bool, Response> {
     let login = async move { Ok(visitor.login(&accounts, credentials).await?.is_some()) };
-    match tokio::spawn(Origin::current().scope(login.in_current_span())).await {
+    match Origin::current().spawn(login).await {
         Ok(outcome) => outcome.map_err(Error::into_response),
         Err(cause) => {
             tracing::error!(

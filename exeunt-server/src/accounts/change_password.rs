@@ -6,9 +6,9 @@
 use exeunt::http::Renewed;
 use exeunt::store::async_trait;
 use exeunt::{By, EventKind, Origin, Session, SessionId, Timestamp};
-use tracing::Instrument as _;
 
 use super::events::{self, Changed};
+use super::task::to_the_end;
 use super::{Account, AccountError, Accounts, Credentials};
 use crate::mail::texts::Notice;
 
@@ -77,9 +77,7 @@ impl Accounts {
     ) -> Result<PasswordChanged, AccountError> {
         let accounts = self.clone();
         let change = async move { accounts.change_password_to_the_end(session, current, &new).await };
-        let origin = Origin::current().by(By::Owner);
-        let changed = tokio::spawn(origin.scope(change.in_current_span())).await;
-        changed.map_err(|error| AccountError::Database(error.into()))?
+        Origin::current().by(By::Owner).scope(to_the_end(change)).await
     }
 
     async fn change_password_to_the_end(

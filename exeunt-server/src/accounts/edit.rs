@@ -7,12 +7,12 @@ use std::collections::HashMap;
 use std::fmt;
 
 use exeunt::store::async_trait;
-use exeunt::{EventKind, Origin, SessionId, Timestamp, UserId};
-use tracing::Instrument as _;
+use exeunt::{EventKind, SessionId, Timestamp, UserId};
 
 use super::events::Changed;
 use super::find::Page;
 use super::name::Name;
+use super::task::to_the_end;
 use super::{Account, AccountError, Accounts};
 use crate::mail::texts::Notice;
 
@@ -224,12 +224,9 @@ impl Accounts {
         found.map(|account| account.id).ok_or(AccountError::NoSuchAccount)
     }
 
-    /// In a task of its own: who hangs up neither stops it half-way nor keeps it from being told.
     async fn edit(&self, id: i64, edit: Edit) -> Result<(Account, usize), AccountError> {
         let accounts = self.clone();
-        let edited = async move { accounts.edit_and_end(id, edit).await }.in_current_span();
-        let edited = tokio::spawn(Origin::current().scope(edited)).await;
-        edited.map_err(|error| AccountError::Database(error.into()))?
+        to_the_end(async move { accounts.edit_and_end(id, edit).await }).await
     }
 
     async fn edit_and_end(&self, id: i64, edit: Edit) -> Result<(Account, usize), AccountError> {

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use exeunt::{By, EventKind, Origin, Sessions, UserId};
-use tracing::Instrument as _;
 
 use super::backend::Ending;
 use super::events::Changed;
+use super::task::to_the_end;
 use super::{Account, AccountError, Accounts, events};
 
 const ASK_EVERY: Duration = Duration::from_secs(1);
@@ -37,8 +37,7 @@ impl Accounts {
                 }
             }
         };
-        let ended = tokio::spawn(Origin::current().scope(end.in_current_span())).await;
-        ended.map_err(|error| AccountError::Database(error.into()))?
+        to_the_end(end).await
     }
 
     /// The number of sessions that ended.

@@ -11,7 +11,6 @@ use exeunt::store::async_trait;
 use exeunt::{EventKind, Origin, SessionId, Timestamp};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
-use tracing::Instrument as _;
 
 use super::asking::Asking;
 use super::email::Email;
@@ -19,6 +18,7 @@ use super::events::{self, Changed};
 use super::name::Name;
 use super::secret::LinkSecret;
 use super::sources::Sources;
+use super::task::to_the_end;
 use super::{Account, AccountError, Accounts};
 use crate::mail::texts::{Notice, ResetLink};
 
@@ -177,7 +177,7 @@ impl Accounts {
             accounts.send_links(&resets, name, email, now).await;
             drop(place);
         };
-        tokio::spawn(Origin::current().scope(work.in_current_span()));
+        Origin::current().spawn(work);
         ResetAsked::Accepted
     }
 
@@ -256,8 +256,7 @@ impl Accounts {
             }
             done
         };
-        let done = tokio::spawn(Origin::current().scope(work.in_current_span())).await;
-        done.map_err(|error| AccountError::Database(error.into()))?
+        to_the_end(work).await
     }
 
     async fn reset(&self, reset: Reset) -> Result<usize, AccountError> {

@@ -13,7 +13,6 @@ pub(crate) mod sessions;
 
 use axum::response::Response;
 use exeunt::Origin;
-use tracing::Instrument as _;
 
 pub(crate) use self::guard::require_admin;
 
@@ -21,7 +20,7 @@ pub(crate) use self::guard::require_admin;
 async fn to_the_end<T: Send + 'static>(
     step: impl Future<Output = Result<T, Response>> + Send + 'static,
 ) -> Result<T, Response> {
-    match tokio::spawn(Origin::current().scope(step.in_current_span())).await {
+    match Origin::current().spawn(step).await {
         Ok(result) => result,
         Err(error) => Err(answer::unknown(&error)),
     }

@@ -15,7 +15,6 @@ use axum::middleware::Next;
 use axum::response::Response;
 use exeunt::{By, Origin, RECENT, Session};
 use serde::{Deserialize, Serialize};
-use tracing::Instrument as _;
 
 pub(super) use self::account::AccountPage;
 pub(crate) use self::account::{account, change};
@@ -27,7 +26,7 @@ pub(super) use self::refusal::{LEFT, UNKNOWN};
 pub(super) use self::sessions::SessionsPage;
 pub(crate) use self::sessions::{end as end_session, sessions};
 use super::again;
-use crate::accounts::{Account, AccountError};
+use crate::accounts::Account;
 use crate::error;
 use crate::html::{Action, Around, Message, Page, Text, Tone};
 use crate::site::AppState;
@@ -108,12 +107,4 @@ pub(super) async fn go_on(state: &AppState, page: &Page, session: Session, then:
 fn proof(page: &Page, session: &Session, back: &str) -> Option<Response> {
     let old = !session.is_recent(RECENT);
     old.then(|| again::ask(page, session, StatusCode::FORBIDDEN, "", back))
-}
-
-/// To its end, even if the browser goes away: what was done is always told, too.
-async fn to_the_end<T: Send + 'static>(
-    step: impl Future<Output = Result<T, AccountError>> + Send + 'static,
-) -> Result<T, AccountError> {
-    let step = tokio::spawn(Origin::current().scope(step.in_current_span())).await;
-    step.map_err(|error| AccountError::Database(error.into()))?
 }

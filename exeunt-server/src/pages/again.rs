@@ -9,7 +9,6 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use exeunt::store::Causes;
 use exeunt::{Error, Origin, Session};
 use serde::{Deserialize, Serialize};
-use tracing::Instrument as _;
 
 use super::check::EVIL;
 use super::form::{self, Sent};
@@ -119,7 +118,7 @@ async fn renew(accounts: Accounts, session: Session, password: String) -> Result
         let credentials = Credentials { username: account.name, password };
         session.reauthenticate(&accounts, credentials).await.map_err(Error::into_response)
     };
-    match tokio::spawn(Origin::current().scope(renewing.in_current_span())).await {
+    match Origin::current().spawn(renewing).await {
         Ok(renewed) => renewed,
         Err(cause) => {
             tracing::error!(event = "login_failed", error = %Causes(&cause), "a login did not end");

@@ -7,7 +7,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use tokio::task::JoinHandle;
 use tokio::task::futures::TaskLocalFuture;
+use tracing::Instrument as _;
 
 use super::events::By;
 use crate::session::Client;
@@ -26,7 +28,7 @@ tokio::task_local! {
 ///
 /// # async fn handler() {
 /// let step = async { /* goes on although nobody may wait for it */ };
-/// tokio::spawn(Origin::current().scope(step));
+/// Origin::current().spawn(step);
 /// # }
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -112,7 +114,17 @@ impl Origin {
         Arc::new(self).around(future)
     }
 
-    /// The same, of a type that has a name.
+    /// Runs `work` in a task of its own, with this as the origin, in the span of now: it goes to its end although nobody may wait
+    /// for it. axum drops the handler of a lost connection.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime of tokio.
+    pub fn spawn<T: Send + 'static>(self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        tokio::spawn(self.scope(work.in_current_span()))
+    }
+
+    /// As [`Origin::scope`], of a type that has a name.
     pub(crate) fn around<F: Future>(self: Arc<Self>, future: F) -> TaskLocalFuture<Arc<Self>, F> {
         ORIGIN.scope(self, future)
     }

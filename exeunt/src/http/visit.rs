@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use http::header::{CACHE_CONTROL, Entry, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, VARY};
 use http::{Extensions, Response};
-use tracing::Instrument as _;
 
 use super::cookie::{Cookie, Presented};
 use crate::auth::{Error, Extend, LoggedIn, Origin, Sessions};
@@ -310,7 +309,7 @@ fn names_cookie(vary: &HeaderValue) -> bool {
 pub(super) async fn to_the_end<T: Send + 'static>(
     step: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
-    match tokio::spawn(Origin::current().scope(step.in_current_span())).await {
+    match Origin::current().spawn(step).await {
         Ok(result) => result,
         // It panicked, or the runtime is shutting down: nothing is known.
         Err(error) => Err(StoreError::new("session", error).into()),

@@ -9,15 +9,12 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 
-use super::answer::{bad_query, failed, faulty};
+use super::answer::{bad_query, failed, faulty, limit_of};
 use super::body::Body;
 use super::schema;
 use super::to_the_end;
 use crate::accounts::{Account, AccountError, Changes, Find, Last, Place};
 use crate::site::AppState;
-
-const PAGE: usize = 100;
-const LARGEST_PAGE: usize = 1_000;
 
 /// Which accounts to list.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -73,10 +70,7 @@ pub(crate) async fn list(
     let wrong =
         || bad_query("It takes `prefix`, `name`, `after` (a name) and `limit` (1 to 1000), each once.");
     let Query(Which { prefix, name, after, limit }) = which.map_err(|_| wrong())?;
-    let limit = limit.unwrap_or(PAGE);
-    if !(1..=LARGEST_PAGE).contains(&limit) {
-        return Err(wrong());
-    }
+    let limit = limit_of(limit).ok_or_else(wrong)?;
     // One more tells whether there is a next page.
     let find = Find { prefix: &prefix, part: &name, place: Place::After(&after) };
     let mut accounts = state.accounts.page(find, limit + 1).await.map_err(failed)?;

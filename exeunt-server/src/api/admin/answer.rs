@@ -30,6 +30,13 @@ pub(super) fn faulty(faults: Vec<Fault<'_>>) -> Response {
     Response::from_parts(parts, Body::from(body.to_string()))
 }
 
+/// How many a list is to have: 100 if that is left out. `None`: so many it never has.
+pub(super) fn limit_of(asked: Option<usize>) -> Option<usize> {
+    const PAGE: usize = 100;
+    const LARGEST_PAGE: usize = 1_000;
+    Some(asked.unwrap_or(PAGE)).filter(|limit| (1..=LARGEST_PAGE).contains(limit))
+}
+
 /// 400: the query of the URL.
 pub(super) fn bad_query(detail: &str) -> Response {
     problem_with(StatusCode::BAD_REQUEST, "The query cannot be understood", &[("detail", detail)])

@@ -9,12 +9,9 @@ use axum::response::Response;
 use exeunt::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::answer::{bad_query, failed};
+use super::answer::{bad_query, failed, limit_of};
 use crate::accounts::{EventLine, EventQuery, Whose, rfc3339};
 use crate::site::AppState;
-
-const PAGE: usize = 100;
-const LARGEST_PAGE: usize = 1_000;
 
 /// Which events to give.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -76,7 +73,7 @@ pub(crate) async fn list(
         )
     };
     let Query(Which { account, since, after, before, limit }) = which.map_err(|_| wrong())?;
-    let limit @ 1..=LARGEST_PAGE = limit.unwrap_or(PAGE) else { return Err(wrong()) };
+    let limit = limit_of(limit).ok_or_else(wrong)?;
     let whose = account.map(|number| Whose::User(number.to_string()));
     let query = EventQuery { whose, since, after, before, limit };
     let events = state.accounts.events(&query).await.map_err(failed)?;

@@ -11,13 +11,10 @@ use exeunt::http::problem;
 use exeunt::{Record, Session, SessionId, UserId};
 use serde::{Deserialize, Serialize};
 
-use super::answer::{bad_query, failed};
+use super::answer::{bad_query, failed, limit_of};
 use super::to_the_end;
 use crate::admin::{SessionLine, end_everybodys};
 use crate::site::AppState;
-
-const PAGE: usize = 100;
-const LARGEST_PAGE: usize = 1_000;
 
 /// Which sessions to list.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -95,12 +92,12 @@ pub(crate) async fn list(
     };
     let Query(Which { account, after, limit }) = which.map_err(|_| wrong())?;
     let sessions = state.layer.sessions();
-    let (records, next) = match (account, after, limit.unwrap_or(PAGE)) {
+    let (records, next) = match (account, after, limit_of(limit)) {
         // As many as one account may have, which is not many.
         (Some(account), None, _) if limit.is_none() => {
             (sessions.list(&UserId::from(account)).await.map_err(|error| error.into_response())?, None)
         }
-        (None, after, limit @ 1..=LARGEST_PAGE) => {
+        (None, after, Some(limit)) => {
             let found = sessions.walk(after.as_ref(), limit).await.map_err(|error| error.into_response())?;
             let next = found.last().filter(|_| found.len() == limit).map(Record::id);
             (found, next)

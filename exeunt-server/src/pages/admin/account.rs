@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::accounts::Row;
 use super::refusal::{Refusal, told};
-use super::{OWN, Then, proof, to_the_end};
-use crate::accounts::{AccountError, Changes, Last};
+use super::{OWN, Then, proof};
+use crate::accounts::{AccountError, Changes, Last, to_the_end};
 use crate::error;
 use crate::html::{Around, Page, Text};
 use crate::pages::CLEAR;

@@ -9,8 +9,8 @@ use exeunt::{Session, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::refusal::{Refusal, told};
-use super::{AT_ONCE, Then, to_the_end};
-use crate::accounts::{Account, AccountError, Accounts, Find, Place};
+use super::{AT_ONCE, Then};
+use crate::accounts::{Account, AccountError, Accounts, Find, Place, to_the_end};
 use crate::error;
 use crate::html::{Around, Page, Text};
 use crate::pages::ago::Ago;
