@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::dependencies::{Graph, Policy};
 use crate::steps::{Steps, cargo, run as run_command};
-use crate::{deploy, fuzz, packages, test, tidy};
+use crate::{deploy, fuzz, mutants, packages, test, tidy};
 
 /// How long each target is fuzzed with a change.
 const FUZZ_SECONDS: u32 = 20;
@@ -28,6 +28,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         run_command(cargo(root).args(lints).args(["--", "--deny", "warnings"]))
     })?;
     steps.step("tests", || test::run(root))?;
+    steps.step("mutants", || mutants::run(root, &mutants::Options::of_the_last_commit()))?;
     steps.step("fuzz", || fuzz::run(root, &fuzz::Options::all(FUZZ_SECONDS)))?;
     steps.step("deploy", || deploy::run(root))?;
     steps.step("features", || each_feature_alone(root, &graph))?;

@@ -2,54 +2,114 @@
 //!
 //! Must never call a mutant caught that was not tried: what does not build is counted apart, and what was left out is said.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use crate::steps::{cargo, output, run as run_command};
+use crate::steps::{cargo, output, run as run_command, shown};
+use crate::test;
 
 /// The version whose mutants `.cargo/mutants.toml` speaks of.
 const VERSION: &str = "27.1.0";
 /// So many mutants of the last commit are tried at most: some minutes.
 const OF_A_COMMIT: usize = 12;
-/// A mutant that makes a test wait for ever is caught after so many seconds.
-const TIMEOUT: &str = "120";
+/// A mutant that makes a test wait for ever is noticed after so many seconds.
+const TIMEOUT: &str = "60";
+/// Where they are built, and what came of them.
+const FOLDER: &str = "target/mutants";
+/// What cargo-mutants says with its exit code: some were not noticed; some made a test wait too long.
+const NOT_NOTICED: i32 = 2;
+const WAITED: i32 = 3;
 
-/// What is broken: its files.
+/// What is broken: its files. And who has to notice.
 struct Module {
     name: &'static str,
     files: &'static [&'static str],
+    tests: &'static Tests,
 }
 
+/// The tests that are asked about a mutant, and what of the library they are built with.
+struct Tests {
+    features: &'static str,
+    /// Those besides the unit tests. These come first: they notice most, and are built in a few seconds.
+    others: &'static [&'static str],
+}
+
+/// All that need neither a file nor a server.
+const IN_MEMORY: Tests = Tests {
+    features: "",
+    others: &[
+        "--test=broken",
+        "--test=events",
+        "--test=examples",
+        "--test=faults",
+        "--test=flows",
+        "--test=model",
+        "--test=near_bytes",
+        "--test=races",
+        "--test=stores",
+    ],
+};
+
+const ON_SQLITE: Tests = Tests {
+    features: "sqlite",
+    others: &[
+        "--test=crash",
+        "--test=model",
+        "--test=races",
+        "--test=sqlite",
+        "--test=stores",
+        "--test=sync_failure",
+    ],
+};
+
+const ON_REDIS: Tests =
+    Tests { features: "redis", others: &["--test=model", "--test=races", "--test=redis", "--test=stores"] };
+
+const ON_POSTGRES: Tests = Tests {
+    features: "postgres",
+    others: &["--test=model", "--test=postgres", "--test=postgres_outages", "--test=stores"],
+};
+
 const MODULES: &[Module] = &[
-    Module { name: "session", files: &["exeunt/src/session.rs", "exeunt/src/session/**/*.rs"] },
-    Module { name: "auth", files: &["exeunt/src/auth.rs", "exeunt/src/auth/**/*.rs"] },
-    Module { name: "http", files: &["exeunt/src/http.rs", "exeunt/src/http/**/*.rs"] },
-    // SQLite, Redis and PostgreSQL have tests of their own that take longer; the laws are tests themselves.
+    Module {
+        name: "session",
+        files: &["exeunt/src/session.rs", "exeunt/src/session/**/*.rs"],
+        tests: &IN_MEMORY,
+    },
+    Module { name: "auth", files: &["exeunt/src/auth.rs", "exeunt/src/auth/**/*.rs"], tests: &IN_MEMORY },
+    Module { name: "http", files: &["exeunt/src/http.rs", "exeunt/src/http/**/*.rs"], tests: &IN_MEMORY },
+    // The laws are tests themselves.
     Module {
         name: "store",
         files: &["exeunt/src/store.rs", "exeunt/src/store/memory.rs", "exeunt/src/store/near.rs"],
+        tests: &IN_MEMORY,
     },
-];
-
-/// The tests that have to notice: those that need neither a file nor a server.
-const TESTS: &[&str] = &[
-    "--no-default-features",
-    "--lib",
-    "--test=broken",
-    "--test=examples",
-    "--test=flows",
-    "--test=model",
-    "--test=races",
-    "--test=stores",
+    Module {
+        name: "sqlite",
+        files: &["exeunt/src/store/sqlite.rs", "exeunt/src/store/sqlite/**/*.rs"],
+        tests: &ON_SQLITE,
+    },
+    Module {
+        name: "redis",
+        files: &["exeunt/src/store/redis.rs", "exeunt/src/store/redis/**/*.rs"],
+        tests: &ON_REDIS,
+    },
+    Module {
+        name: "postgres",
+        files: &["exeunt/src/store/postgres.rs", "exeunt/src/store/postgres/**/*.rs"],
+        tests: &ON_POSTGRES,
+    },
 ];
 
 /// Which mutants.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Only of this module: session, auth, http or store.
+    /// Only of this module: session, auth, http or store (the trait, memory and the near cache), which are tried in
+    /// memory; sqlite, redis or postgres, which are tried on files and servers.
     #[arg(long)]
     module: Option<String>,
     /// Only one of so many parts, as `0/4`.
@@ -60,6 +120,13 @@ pub(crate) struct Options {
     last_commit: bool,
 }
 
+impl Options {
+    /// Only what the last commit changed.
+    pub(crate) fn of_the_last_commit() -> Self {
+        Self { module: None, shard: None, last_commit: true }
+    }
+}
+
 /// Tries the mutants of one module, of all, or of the last commit.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     if options.last_commit {
@@ -67,15 +134,20 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     }
     let modules = chosen(options.module.as_deref())?;
     provide(root)?;
-    let mut command = mutants(root, &modules);
-    command.args(["--jobs", "1", "--timeout", TIMEOUT]);
-    if let Some(shard) = &options.shard {
-        command.args(["--shard", shard]);
+    test::provide(test::FOR_TESTS)?;
+    let mut unnoticed = Vec::new();
+    for module in modules {
+        println!("==> {}", module.name);
+        let mut which = files(module);
+        if let Some(shard) = &options.shard {
+            which.extend(["--shard".into(), shard.into()]);
+        }
+        unnoticed.extend(try_all(root, module.tests, &which)?);
     }
-    run_command(command.arg("--").args(TESTS))
+    all_noticed(&unnoticed)
 }
 
-/// On the first commit of all there is nothing to compare with.
+/// Those that tests in memory notice. On the first commit of all there is nothing to compare with.
 fn of_the_last_commit(root: &Path) -> Result<()> {
     let git = |words: &[&str]| output(Command::new("git").current_dir(root).args(words));
     let Ok(before) = git(&["rev-parse", "--verify", "--quiet", "HEAD^"]) else {
@@ -85,51 +157,106 @@ fn of_the_last_commit(root: &Path) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let diff = folder.path().join("diff");
     std::fs::write(&diff, git(&["diff", before.trim(), "HEAD", "--", "exeunt/src"])?)?;
-    let all = chosen(None)?;
-    if !touches(&std::fs::read_to_string(&diff)?) {
-        println!("    the last commit changed nothing that is mutated");
+    let text = std::fs::read_to_string(&diff)?;
+    let touched: Vec<_> = in_memory().filter(|module| touches(&text, module)).collect();
+    if touched.is_empty() {
+        println!("    the last commit changed nothing that is tried in memory");
         return Ok(());
     }
     provide(root)?;
-    let mut list = mutants(root, &all);
-    list.arg("--in-diff").arg(&diff);
-    let found = output(list.arg("--list"))?.lines().count();
+    let mut which: Vec<_> = touched.iter().copied().flat_map(files).collect();
+    which.extend(["--in-diff".into(), diff.into()]);
+    let found = output(mutants(root).args(&which).arg("--list"))?.lines().count();
     if found == 0 {
         println!("    no mutant lies in what the last commit changed");
         return Ok(());
     }
     let parts = found.div_ceil(OF_A_COMMIT);
     println!("    {found} mutants in the last commit; one of {parts} parts is tried");
-    let mut command = mutants(root, &all);
-    command.arg("--in-diff").arg(&diff);
-    command.args(["--jobs", "1", "--timeout", TIMEOUT, "--shard", &format!("0/{parts}")]);
-    run_command(command.arg("--").args(TESTS))
+    which.extend(["--shard".into(), format!("0/{parts}").into()]);
+    all_noticed(&try_all(root, &IN_MEMORY, &which)?)
 }
 
-/// Whether a diff has a file that is mutated.
-fn touches(diff: &str) -> bool {
-    let modules = MODULES.iter().flat_map(|module| module.files);
-    let starts: Vec<_> = modules.filter_map(|file| file.split("/*").next()).collect();
-    let changed = diff.lines().filter_map(|line| line.strip_prefix("+++ b/"));
-    changed.into_iter().any(|file| starts.iter().any(|start| file.starts_with(start)))
-}
-
-fn mutants(root: &Path, modules: &[&Module]) -> Command {
-    let mut command = cargo(root);
-    command.args(["mutants", "--package", "exeunt", "--output", "target/mutants", "--colors", "never"]);
-    // What we build on is built once, not once a run.
-    command.env("CARGO_TARGET_DIR", root.join("target/mutants/build"));
-    for file in modules.iter().flat_map(|module| module.files) {
-        command.args(["--file", file]);
+fn all_noticed(unnoticed: &[String]) -> Result<()> {
+    match unnoticed {
+        [] => Ok(()),
+        some => bail!("no test noticed {}:\n  {}", some.len(), some.join("\n  ")),
     }
+}
+
+/// Asks the unit tests, then all others about what those did not notice, and names what nobody did.
+fn try_all(root: &Path, tests: &Tests, which: &[OsString]) -> Result<Vec<String>> {
+    let left = ask(root, tests.features, &["--lib"], which)?;
+    if left.is_empty() {
+        return Ok(left);
+    }
+    println!("    the unit tests did not notice {}; the other tests are asked", left.len());
+    let these: Vec<_> = left.iter().flat_map(|mutant| ["--re".into(), exactly(mutant).into()]).collect();
+    ask(root, tests.features, tests.others, &these)
+}
+
+/// Has these tests look at these mutants, and names those that none of them noticed.
+///
+/// A mutant that makes a test wait for ever was noticed: no person would wait longer.
+fn ask(root: &Path, features: &str, tests: &[&str], which: &[OsString]) -> Result<Vec<String>> {
+    let mut command = mutants(root);
+    // For the build as well as for the test: what is not asked is not built.
+    command.args(tests.iter().map(|test| format!("--cargo-arg={test}")));
+    command.args(["--no-default-features", "--features", features]);
+    command.args(["--jobs", "1", "--timeout", TIMEOUT]).args(which);
+    println!("    $ {}", shown(&command));
+    let status = command.status().context("cannot start cargo-mutants")?;
+    match status.code() {
+        Some(0 | NOT_NOTICED | WAITED) => {
+            let missed = root.join(FOLDER).join("mutants.out/missed.txt");
+            let missed = std::fs::read_to_string(&missed).with_context(|| missed.display().to_string())?;
+            Ok(missed.lines().map(ToOwned::to_owned).collect())
+        }
+        _ => bail!("cargo-mutants failed: {status}"),
+    }
+}
+
+/// What matches this mutant and no other.
+fn exactly(mutant: &str) -> String {
+    let mut expression = String::from("^");
+    for character in mutant.chars() {
+        if r"\.+*?()|[]{}^$#&-~".contains(character) {
+            expression.push('\\');
+        }
+        expression.push(character);
+    }
+    expression + "$"
+}
+
+fn in_memory() -> impl Iterator<Item = &'static Module> {
+    MODULES.iter().filter(|module| module.tests.features.is_empty())
+}
+
+/// Whether a diff has a file of this module.
+fn touches(diff: &str, module: &Module) -> bool {
+    let starts = || module.files.iter().filter_map(|file| file.split("/*").next());
+    let mut changed = diff.lines().filter_map(|line| line.strip_prefix("+++ b/"));
+    changed.any(|file| starts().any(|start| file.starts_with(start)))
+}
+
+fn mutants(root: &Path) -> Command {
+    let mut command = cargo(root);
+    command.args(["mutants", "--package", "exeunt", "--output", FOLDER, "--colors", "never"]);
+    // What we build on is built once, not once a run; and nobody looks into what is built with a debugger.
+    command.env("CARGO_TARGET_DIR", root.join(FOLDER).join("build")).env("CARGO_PROFILE_DEV_DEBUG", "0");
     command
+}
+
+fn files(module: &Module) -> Vec<OsString> {
+    module.files.iter().flat_map(|file| ["--file".into(), file.into()]).collect()
 }
 
 fn chosen(name: Option<&str>) -> Result<Vec<&'static Module>> {
     let chosen: Vec<_> =
         MODULES.iter().filter(|module| name.is_none_or(|name| module.name == name)).collect();
     if chosen.is_empty() {
-        bail!("there is no module `{}`: session, auth, http, store", name.unwrap_or_default());
+        let names: Vec<_> = MODULES.iter().map(|module| module.name).collect();
+        bail!("there is no module `{}`, but {}", name.unwrap_or_default(), names.join(", "));
     }
     Ok(chosen)
 }
@@ -156,11 +283,26 @@ mod tests {
     }
 
     #[test]
-    fn only_a_diff_of_what_is_mutated_is_tried() {
-        assert!(touches("+++ b/exeunt/src/session/token.rs\n+x"));
-        assert!(touches("+++ b/exeunt/src/auth.rs\n+x"));
-        assert!(!touches("+++ b/exeunt/src/store/redis.rs\n+x"));
-        assert!(!touches("+ see exeunt/src/auth.rs"));
-        assert!(!touches(""));
+    fn a_mutant_is_matched_to_the_letter() {
+        let mutant = "a.rs:7:9: replace <impl X for Y<'_>>::f -> Option<(u8, &str)> with Some((1, \"x\"))";
+        let expected = concat!(
+            r"^a\.rs:7:9: replace <impl X for Y<'_>>::f \-> Option<\(u8, \&str\)> ",
+            r#"with Some\(\(1, "x"\)\)$"#
+        );
+        assert_eq!(exactly(mutant), expected);
+    }
+
+    #[test]
+    fn only_a_diff_of_what_is_tried_in_memory_is_tried_with_each_change() {
+        let touched = |diff| {
+            let touched = in_memory().filter(|module| touches(diff, module));
+            touched.map(|module| module.name).collect::<Vec<_>>()
+        };
+        assert_eq!(touched("+++ b/exeunt/src/session/token.rs\n+x"), ["session"]);
+        assert_eq!(touched("+++ b/exeunt/src/auth.rs\n+++ b/exeunt/src/http/layer.rs"), ["auth", "http"]);
+        assert_eq!(touched("+++ b/exeunt/src/store/near.rs"), ["store"]);
+        for nothing in ["+++ b/exeunt/src/store/redis.rs\n+x", "+ see exeunt/src/auth.rs", ""] {
+            assert!(touched(nothing).is_empty(), "{nothing}");
+        }
     }
 }

@@ -8,8 +8,15 @@ use std::io::{Read as _, Write as _};
 use anyhow::Result;
 use services::{Cluster, PgBouncer, Postgres, Redis, Sentinel};
 
+use crate::test;
+
+/// What starts them, and asks whether they are there: of what tests need, that is all.
+const COMMANDS: &[&str] = &["redis-server", "redis-cli", "initdb", "psql", "pgbouncer"];
+
 /// Starts them, says where they are, and waits for the end of standard input. Ctrl-C ends this process, and so them.
 pub(crate) fn run() -> Result<()> {
+    let needs = test::FOR_TESTS.iter().filter(|need| COMMANDS.contains(&need.command));
+    test::provide(&needs.copied().collect::<Vec<_>>())?;
     let redis = Redis::start(&[])?;
     print("redis", &redis.url())?;
     let sentinel = Sentinel::start(&[])?;
