@@ -279,6 +279,21 @@ mod tests {
     }
 
     #[test]
+    fn a_store_that_did_not_answer_is_named() {
+        let error = StoreError::new("memory", "no answer");
+        assert_eq!(
+            (error.store(), error.to_string()),
+            ("memory", "the memory store did not answer".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_store_that_says_nothing_else_is_purged_once_a_minute() {
+        // R60
+        assert_eq!(MemoryStore::new().purge_pause(), Duration::from_secs(60));
+    }
+
+    #[test]
     fn an_error_is_told_with_all_its_causes_each_once() {
         let disk = || told("the disk is full", None);
         for (error, text) in [

@@ -268,6 +268,8 @@ async fn an_event_tells_where_its_request_came_from_also_from_a_task_of_its_own(
     ask("DELETE", "/all", &[("cookie", &second)]).await;
     let forged = ask("POST", "/login", &[("sec-fetch-site", "cross-site")]).await;
     assert_eq!(forged.status(), StatusCode::FORBIDDEN);
+    let forged_by_an_old_browser = [("origin", "https://evil.example"), ("host", "app.example.org")];
+    assert_eq!(ask("POST", "/login", &forged_by_an_old_browser).await.status(), StatusCode::FORBIDDEN);
 
     let heard = stage.heard().await;
     let kinds: Vec<_> = heard.iter().map(|event| (event.kind, event.reason, event.by.clone())).collect();
@@ -280,6 +282,7 @@ async fn an_event_tells_where_its_request_came_from_also_from_a_task_of_its_own(
             (EventKind::LoggedIn, None, Some(By::Owner)),
             (EventKind::SessionEnded, Some("logout_all"), Some(By::Owner)),
             (EventKind::CrossSiteRefused, Some("sec_fetch_site"), None),
+            (EventKind::CrossSiteRefused, Some("origin"), None),
         ]
     );
     for event in heard {
@@ -333,6 +336,67 @@ async fn no_text_of_an_event_can_forge_a_line() {
         let forges = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{202e}');
         assert!(!text.contains(forges) && text.contains("login"), "{text:?}");
     }
+}
+
+/// What is written to a log in the meantime, in this thread, a JSON object a line.
+fn logged(report: impl FnOnce()) -> Vec<serde_json::Value> {
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone());
+    tracing::subscriber::with_default(subscriber.finish(), report);
+    let lines = lines.0.lock().unwrap();
+    lines.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
+}
+
+#[tokio::test] // R38
+async fn each_event_is_one_line_of_the_log() {
+    let stage = Stage::new();
+    let admin = By::Admin(UserId::from(9), "root".to_owned());
+    let origin = Origin::default().at([192, 0, 2, 7].into()).client(Client::new("Tester/1"));
+    let session = stage.login().await.record.id();
+    let report = |event| logged(|| origin.clone().within(|| stage.sessions.events().report(event)));
+
+    let ended = Event::new(EventKind::SessionEnded).of(&UserId::from(1)).session(session);
+    let [line] = <[_; 1]>::try_from(report(ended.named("alice").because("limit").by(admin))).unwrap();
+    for (field, expected) in [
+        ("level", "INFO"),
+        ("message", "session ended"),
+        ("event", "session_ended"),
+        ("reason", "limit"),
+        ("user", "1"),
+        ("session", &session.to_string()),
+        ("name", "alice"),
+        ("by", "administrator"),
+        ("administrator", "9"),
+        ("client", "192.0.2.7"),
+        ("agent", "Tester/1"),
+    ] {
+        assert_eq!(line[field], expected, "{field}: {line}");
+    }
+
+    let warnings = [EventKind::CrossSiteRefused, EventKind::Throttled, EventKind::DeadToken];
+    for kind in EventKind::ALL {
+        let [line] = <[_; 1]>::try_from(report(Event::new(kind).by(By::Owner))).unwrap();
+        assert_eq!(line["level"], if warnings.contains(&kind) { "WARN" } else { "INFO" }, "{line}");
+        assert_eq!((&line["event"], &line["by"]), (&kind.as_str().into(), &"owner".into()));
+        assert!(line.get("administrator").is_none() && line.get("user").is_none(), "{line}");
+    }
+    let lines = report(Event::new(EventKind::LoggedIn).by(By::System));
+    assert_eq!(lines[0]["by"], "system");
 }
 
 #[test]

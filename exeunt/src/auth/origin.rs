@@ -139,3 +139,22 @@ impl Origin {
         ORIGIN.sync_scope(self, work)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_application_put_in_is_that_very_thing_and_does_not_show() {
+        // R39
+        let (one, other) = (Arc::new("badge".to_owned()), Arc::new("badge".to_owned()));
+        let carrying = |value: &Arc<String>| Origin::default().carrying(Arc::clone(value));
+        assert!(Arc::ptr_eq(&carrying(&one).carried::<String>().unwrap(), &one));
+        assert_eq!(carrying(&one).carried::<u64>(), None);
+        assert_eq!(carrying(&one), carrying(&one));
+        assert_ne!(carrying(&one), carrying(&other), "alike is not the same");
+        assert_ne!(carrying(&one), Origin::default());
+        assert!(format!("{:?}", carrying(&one)).contains("Carried(..)"));
+        assert!(format!("{:?}", Origin::default()).contains("Carried(None)"));
+    }
+}

@@ -662,6 +662,7 @@ mod tests {
         }
 
         async fn ping(&self) -> Result<(), StoreError> {
+            self.asked("ping")?;
             self.store.ping().await
         }
     }
@@ -969,6 +970,63 @@ mod tests {
             house.clock.advance(house.sessions.timeouts().idle());
             assert!(!house.sessions.end(&UserId::from(user), &login.record.id()).await.unwrap());
         }
+    }
+
+    #[tokio::test]
+    async fn an_administrator_finds_and_ends_any_live_session_once() {
+        // R20
+        let house = house();
+        let login = house.logged_in().await;
+        let id = login.record.id();
+        let found = async || house.sessions.find(&id).await.unwrap().map(|found| found.id());
+        let walked = async || {
+            let walked = house.sessions.walk(None, 10).await.unwrap();
+            walked.iter().map(Record::id).collect::<Vec<_>>()
+        };
+        assert_eq!((found().await, walked().await), (Some(id), vec![id]));
+        assert_eq!(house.sessions.end_any(&id).await.unwrap(), Some(UserId::from(1)));
+        assert!(house.resume(&login.token).await.is_none());
+        assert_eq!((found().await, walked().await), (None, vec![]));
+        assert_eq!(house.sessions.end_any(&id).await.unwrap(), None);
+
+        let expired = house.logged_in().await.record.id();
+        house.clock.advance(house.sessions.timeouts().idle());
+        assert_eq!(house.sessions.end_any(&expired).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_gives_no_sign_of_life_is_an_error() {
+        // R11
+        let house = house();
+        house.sessions.ping().await.unwrap();
+        house.fail_at(Some("ping"));
+        assert_eq!(house.sessions.ping().await.unwrap_err().kind(), ErrorKind::Store);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_expired_are_purged_a_thousand_at_a_time_and_then_once_a_minute() {
+        // R60. The time that tasks sleep is not that of sessions: it passes at once.
+        let house = house();
+        for number in 0..=1_000 {
+            let user = UserId::from(number);
+            let _ = house.sessions.create(user, Client::default(), false, Data::default()).await.unwrap();
+        }
+        house.clock.advance(house.sessions.timeouts().idle());
+        house.log();
+        let _purging = tokio::spawn(house.sessions.clone().keep_purged());
+        let purged_within = async |time| {
+            tokio::time::sleep(time).await;
+            house.log().iter().filter(|asked| **asked == "purge").count()
+        };
+        let millisecond = Duration::from_millis(1);
+        assert_eq!(purged_within(millisecond).await, 1);
+        assert_eq!(purged_within(Duration::from_millis(48)).await, 0);
+        assert_eq!(purged_within(2 * millisecond).await, 1);
+        assert_eq!(purged_within(MINUTE - 2 * millisecond).await, 0);
+        house.fail_at(Some("purge"));
+        assert_eq!(purged_within(2 * millisecond).await, 1);
+        assert_eq!(purged_within(MINUTE - 2 * millisecond).await, 0);
+        assert_eq!(purged_within(2 * millisecond).await, 1, "a failure ends nothing");
     }
 
     #[tokio::test]

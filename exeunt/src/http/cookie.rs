@@ -410,6 +410,7 @@ mod tests {
             assert!(error.contains(reason), "{config:?}: {error}");
         }
         assert!(start().name("x".repeat(4042)).build().is_ok());
+        assert!(start().name("x").domain("my-host_1.example.org").build().is_ok());
     }
 
     #[test]

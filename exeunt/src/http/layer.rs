@@ -198,8 +198,62 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::future::{Ready, ready};
+
+    use http::header::COOKIE;
+    use tower::ServiceExt as _;
+
+    use super::super::require::RequireSession;
     use super::*;
+    use crate::session::{Client, Data, UserId};
     use crate::store::MemoryStore;
+
+    /// Asks to be asked before each call whether it is ready, as tower allows. Nobody has asked a clone.
+    struct Careful {
+        asked: bool,
+    }
+
+    impl Clone for Careful {
+        fn clone(&self) -> Self {
+            Self { asked: false }
+        }
+    }
+
+    impl Service<Request<Body>> for Careful {
+        type Response = Response<Body>;
+        type Error = Infallible;
+        type Future = Ready<Result<Response<Body>, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            self.asked = true;
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<Body>) -> Self::Future {
+            assert!(std::mem::take(&mut self.asked), "nobody asked");
+            ready(Ok(Response::new(Body::empty())))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_inside_is_called_only_once_it_is_ready() {
+        let sessions = Sessions::new(MemoryStore::new());
+        let (login, _) =
+            sessions.create(UserId::from(1), Client::default(), false, Data::default()).await.unwrap();
+        let require = RequireSession::new().layer(Careful { asked: false });
+        let mut service = SessionLayer::new(sessions).layer(require);
+        let cookie = format!("__Host-session={}", login.token.expose());
+        let request = Request::get("/").header(COOKIE, cookie).body(Body::empty()).unwrap();
+        let answering = service.ready().await.unwrap().call(request);
+        assert!(format!("{answering:?}").starts_with("SessionFuture"));
+        assert_eq!(answering.await.unwrap().status(), StatusCode::OK);
+
+        let mut require = RequireSession::new().layer(Careful { asked: false });
+        let refused = require.ready().await.unwrap().call(Request::new(Body::empty()));
+        assert!(format!("{refused:?}").starts_with("RequireSessionFuture"));
+        assert_eq!(refused.await.unwrap().status(), StatusCode::INTERNAL_SERVER_ERROR, "there is no layer");
+    }
 
     #[test]
     fn only_an_origin_that_a_browser_could_send_can_be_trusted() {

@@ -233,6 +233,7 @@ mod tests {
         }
         let long = format!("{}\u{1f}192.0.2.1", "x".repeat(300));
         assert_eq!(Client::restore(&long).stored().len(), Client::LIMIT);
+        assert_eq!(Client::restore(&"x".repeat(300)).stored().len(), Client::LIMIT);
     }
 
     #[test]
