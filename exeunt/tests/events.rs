@@ -29,7 +29,7 @@ use crate::pausing::{At, PausingStore, Side};
 
 const START: Timestamp = Timestamp::from_secs(1_767_225_600);
 
-/// Knows alice by the right password, and bob, who is disabled.
+/// Knows alice and carol by the right password, and bob, who is disabled.
 struct People;
 
 impl Users for People {
@@ -39,6 +39,7 @@ impl Users for People {
         Ok(match given {
             "alice" => Some(Verified::new(UserId::from(1), 0).named("alice")),
             "late" => Some(Verified::new(UserId::from(1), 1).named("alice")),
+            "carol" => Some(Verified::new(UserId::from(3), 0).named("carol")),
             "bob" => {
                 refused_login_of(&UserId::from(2), "bob", "disabled");
                 None
@@ -225,6 +226,28 @@ async fn a_session_that_expired_is_told_once_and_one_that_is_renewed_too() {
             assert_eq!((event.session, event.by), (Some(login.record.id()), Some(By::System)));
         }
     }
+}
+
+#[tokio::test] // R38
+async fn a_login_again_is_told_once_whether_it_went_well_or_not() {
+    let stage = Stage::new();
+    let record = stage.login().await.record;
+    stage.heard().await;
+    let again = |given| stage.sessions.reauthenticate(&People, given, &record);
+    for (given, user, reason) in
+        [("eve", None, "credentials"), ("bob", Some("2"), "disabled"), ("carol", None, "another_account")]
+    {
+        assert!(again(given).await.unwrap().is_none());
+        let event = stage.one().await;
+        assert_eq!(what(&event), (EventKind::LoginRefused, user, Some(reason)));
+        assert_eq!((event.session, event.by), (Some(record.id()), None));
+        assert_eq!(event.name.as_deref(), user.map(|_| "bob"));
+    }
+    assert!(again("late").await.is_err());
+    let [renewed, ended] = <[Event; 2]>::try_from(stage.heard().await).unwrap();
+    assert_eq!(what(&renewed), (EventKind::SessionRenewed, Some("1"), None));
+    assert_eq!(what(&ended), (EventKind::SessionEnded, Some("1"), Some("no_longer_current")));
+    assert_eq!((ended.session, ended.by), (Some(record.id()), Some(By::System)));
 }
 
 #[tokio::test] // R38

@@ -192,6 +192,12 @@ async fn write_note(mut session: Session, body: String) -> Result<String, Error>
     Ok(session.data().get("note").unwrap().unwrap())
 }
 
+/// Whether it was written, and whether there is a session after that, in one request.
+async fn write_note_and_look(mut session: Session, visitor: Visitor, body: String) -> Result<String, Error> {
+    let written = session.update(|data| data.set("note", &body)).await;
+    Ok(format!("{} {}", written.is_ok(), visitor.session().await?.is_some()))
+}
+
 async fn own_401(session: Result<Session, SessionRejection>) -> Response {
     match session {
         Ok(_) => StatusCode::OK.into_response(),
@@ -235,6 +241,14 @@ async fn typed_logout(session: Session) -> Result<(), Error> {
     session.logout().await
 }
 
+/// Renews a session that was renewed meanwhile, and looks what is left of it.
+async fn renew_twice(session: Session, visitor: Visitor) -> Result<String, Error> {
+    let stale = visitor.session().await?.unwrap();
+    drop(session.renew().await?);
+    let refused = stale.renew().await.unwrap_err();
+    Ok(format!("{:?} {}", refused.kind(), visitor.session().await?.is_some()))
+}
+
 struct App {
     router: Router,
     clock: Arc<ManualClock>,
@@ -268,6 +282,7 @@ impl App {
             .route("/me", get(|session: Session| async move { session.name().to_owned() }))
             .route("/maybe", get(maybe))
             .route("/note", get(note).post(write_note))
+            .route("/note-and-look", post(write_note_and_look))
             .route("/own-401", get(own_401))
             .route("/own-cache", get(own_cache))
             .route("/polled", get(maybe).layer(Extension(Polling)))
@@ -275,6 +290,7 @@ impl App {
             .route("/logout-and-look", post(logout_and_look))
             .route("/login-and-logout", post(login_and_logout))
             .route("/typed-logout", post(typed_logout))
+            .route("/renew-twice", post(renew_twice))
             .with_state(Arc::clone(&accounts))
             .layer(layer(SessionLayer::new(sessions)));
         Self { router, clock, store, accounts }
@@ -540,7 +556,11 @@ async fn a_login_that_is_not_small_valid_json_is_refused() {
         app.client().send(request.body(Body::from(body.to_owned())).unwrap()).await
     };
     let json = "application/json";
-    let large = format!(r#"{{"username":"alice","password":"{}"}}"#, "x".repeat(16 * 1024));
+    let of_bytes = |bytes: usize| {
+        let (before, after) = (r#"{"username":"alice","password":""#, r#""}"#);
+        format!("{before}{}{after}", "x".repeat(bytes - before.len() - after.len()))
+    };
+    let (largest, too_large) = (of_bytes(16 * 1024), of_bytes(16 * 1024 + 1));
     for (content_type, body, status) in [
         ("", ALICE, 415),
         ("text/plain", ALICE, 415),
@@ -552,7 +572,7 @@ async fn a_login_that_is_not_small_valid_json_is_refused() {
         (json, r#"{"username":"alice"}"#, 400),
         (json, r#"{"username":"alice","password":7}"#, 400),
         (json, r#"{"username":"alice","password":"hunter2","remember":"hunter2"}"#, 400),
-        (json, &large, 413),
+        (json, &too_large, 413),
     ] {
         let answer = send(content_type, body).await;
         assert_eq!(answer.status, status, "{content_type:?} {body:.40}");
@@ -560,6 +580,7 @@ async fn a_login_that_is_not_small_valid_json_is_refused() {
         assert!(!answer.body.contains("hunter2") && !answer.body.contains("alice"));
         assert_eq!(answer.set_cookie(), None);
     }
+    assert_eq!(send(json, &largest).await.status, 401, "it is read, and wrong");
     assert_eq!(send("application/json; charset=utf-8", ALICE).await.status, 200);
 }
 
@@ -1023,9 +1044,23 @@ async fn what_is_written_is_there_and_what_is_too_large_changes_nothing() {
     let refused = alice.post_json("/note", "x".repeat(Data::LIMIT)).await;
     assert_eq!(refused.status, 413);
     assert!(refused.is_problem());
+    assert_eq!(alice.post_json("/note-and-look", "x".repeat(Data::LIMIT)).await.body, "false true");
     assert_eq!(alice.get("/note").await.body, "first");
+}
+
+#[tokio::test]
+async fn a_logout_in_a_handler_holds() {
+    // R01, R02, R07
+    let app = App::new();
+    let mut alice = app.logged_in(ALICE).await;
+    let mut old = alice.clone();
+    app.store.set_down(true);
+    assert_eq!(alice.ask("POST", "/typed-logout").await.status, 503);
+    app.store.set_down(false);
+    assert_eq!(alice.get("/me").await.status, 200, "it was not confirmed, so the cookie stayed");
     assert_eq!(alice.ask("POST", "/typed-logout").await.status, 200);
-    assert_eq!(alice.cookie, None);
+    assert_eq!((alice.cookie, old.get("/me").await.status), (None, 401));
+    assert!(app.store.memory.list(&UserId::from(1), app.clock.now()).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -1156,6 +1191,7 @@ async fn while_store_or_accounts_do_not_answer_nobody_gets_a_new_token() {
 #[tokio::test]
 async fn ending_other_sessions_asks_for_the_password_five_minutes_after_it_was_last_given() {
     // R41, R52
+    assert_eq!(exeunt::RECENT, MINUTE * 5);
     let app = App::new();
     let mut phone = app.logged_in(ALICE).await;
     let mut laptop = app.logged_in(ALICE).await;
@@ -1238,6 +1274,16 @@ async fn a_new_token_that_is_not_sent_goes_to_nobody() {
         let body = if listed == 1 { "Logout successful" } else { "" };
         assert_eq!(old.clone().logout().await.body, body);
     }
+}
+
+#[tokio::test]
+async fn a_session_that_was_renewed_meanwhile_is_lost_without_asking_again() {
+    // R12
+    let app = App::new();
+    let mut alice = app.logged_in(ALICE).await;
+    app.store.asked();
+    assert_eq!(alice.ask("POST", "/renew-twice").await.body, "Ended false");
+    assert_eq!(app.store.asked(), 3, "one load and two renewals");
 }
 
 #[tokio::test]

@@ -14,8 +14,8 @@ use crate::test;
 
 /// The version whose mutants `.cargo/mutants.toml` speaks of.
 const VERSION: &str = "27.1.0";
-/// So many mutants of the last commit are tried at most: some minutes.
-const OF_A_COMMIT: usize = 12;
+/// So many mutants of the last commit are tried at most: two or three minutes.
+const OF_A_COMMIT: usize = 8;
 /// A mutant that makes a test wait for ever is noticed after so many seconds.
 const TIMEOUT: &str = "60";
 /// Where they are built, and what came of them.
@@ -138,11 +138,8 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     let mut unnoticed = Vec::new();
     for module in modules {
         println!("==> {}", module.name);
-        let mut which = files(module);
-        if let Some(shard) = &options.shard {
-            which.extend(["--shard".into(), shard.into()]);
-        }
-        unnoticed.extend(try_all(root, module.tests, &which)?);
+        let part = options.shard.iter().flat_map(|shard| ["--shard".into(), shard.into()]);
+        unnoticed.extend(try_all(root, module.tests, &files(module), &part.collect::<Vec<_>>())?);
     }
     all_noticed(&unnoticed)
 }
@@ -164,17 +161,17 @@ fn of_the_last_commit(root: &Path) -> Result<()> {
         return Ok(());
     }
     provide(root)?;
-    let mut which: Vec<_> = touched.iter().copied().flat_map(files).collect();
-    which.extend(["--in-diff".into(), diff.into()]);
-    let found = output(mutants(root).args(&which).arg("--list"))?.lines().count();
+    let files: Vec<_> = touched.into_iter().flat_map(files).collect();
+    let mut part = vec!["--in-diff".into(), diff.into()];
+    let found = output(mutants(root).args(&files).args(&part).arg("--list"))?.lines().count();
     if found == 0 {
         println!("    no mutant lies in what the last commit changed");
         return Ok(());
     }
     let parts = found.div_ceil(OF_A_COMMIT);
     println!("    {found} mutants in the last commit; one of {parts} parts is tried");
-    which.extend(["--shard".into(), format!("0/{parts}").into()]);
-    all_noticed(&try_all(root, &IN_MEMORY, &which)?)
+    part.extend(["--shard".into(), format!("0/{parts}").into()]);
+    all_noticed(&try_all(root, &IN_MEMORY, &files, &part)?)
 }
 
 fn all_noticed(unnoticed: &[String]) -> Result<()> {
@@ -184,15 +181,19 @@ fn all_noticed(unnoticed: &[String]) -> Result<()> {
     }
 }
 
-/// Asks the unit tests, then all others about what those did not notice, and names what nobody did.
-fn try_all(root: &Path, tests: &Tests, which: &[OsString]) -> Result<Vec<String>> {
-    let left = ask(root, tests.features, &["--lib"], which)?;
+/// Asks the unit tests about a part of these files' mutants, then all others about what those did not notice, and names what
+/// nobody did.
+fn try_all(root: &Path, tests: &Tests, files: &[OsString], part: &[OsString]) -> Result<Vec<String>> {
+    let left = ask(root, tests.features, &["--lib"], &[files, part].concat())?;
     if left.is_empty() {
         return Ok(left);
     }
     println!("    the unit tests did not notice {}; the other tests are asked", left.len());
     let these: Vec<_> = left.iter().flat_map(|mutant| ["--re".into(), exactly(mutant).into()]).collect();
-    ask(root, tests.features, tests.others, &these)
+    let mut unnoticed = ask(root, tests.features, tests.others, &[files, &these].concat())?;
+    // Fields that are left out are tried whatever `--re` says.
+    unnoticed.retain(|mutant| left.contains(mutant));
+    Ok(unnoticed)
 }
 
 /// Has these tests look at these mutants, and names those that none of them noticed.
@@ -268,7 +269,9 @@ fn provide(root: &Path) -> Result<()> {
         return Ok(());
     }
     println!("    installing cargo-mutants {VERSION}");
-    run_command(cargo(root).args(["install", "cargo-mutants", "--locked", "--version", VERSION, "--force"]))
+    // What it does is wait for compilers and tests: it need not be fast itself, but soon there.
+    let install = ["install", "cargo-mutants", "--locked", "--debug", "--force", "--version", VERSION];
+    run_command(cargo(root).args(install))
 }
 
 #[cfg(test)]

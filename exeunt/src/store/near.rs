@@ -277,9 +277,10 @@ impl Shard {
 
     /// Takes out the next record that was not used since the hand last passed it (CLOCK).
     fn evict(&mut self) -> bool {
+        let slots = self.slots.len();
         // Twice around at most: the first round clears every mark of use.
-        for _ in 0..self.slots.len() * 2 {
-            self.hand = if self.hand + 1 < self.slots.len() { self.hand + 1 } else { 0 };
+        for _ in (0..2).flat_map(|_| 0..slots) {
+            self.hand = if self.hand + 1 < slots { self.hand + 1 } else { 0 };
             let Some(slot) = self.slots.get_mut(self.hand) else { return false };
             let Some(record) = &slot.record else { continue };
             if !std::mem::take(slot.used.get_mut()) {
@@ -492,7 +493,10 @@ mod tests {
         let ids: Vec<_> = (0..64_000).filter_map(SessionId::from_i64).collect();
         cache.changing(&ids);
         assert_eq!(cache.sum(|shard| shard.marks.len()), ids.len());
-        cache.changed(&ids);
+        let (some, others) = ids.split_at(40_000);
+        cache.changed(some);
+        assert_eq!(cache.sum(|shard| shard.marks.len()), others.len(), "the others are still changing");
+        cache.changed(others);
         assert!(cache.sum(|shard| shard.marks.capacity()) <= SHARDS * MARKS_KEPT);
     }
 
@@ -530,6 +534,40 @@ mod tests {
             assert_eq!(cache.get(&kept.id(), NOW), None);
             assert_eq!(cache.sum(Shard::bytes), 0);
         }
+    }
+
+    fn is_kept(record: &Arc<Record>, shard_limit: usize) -> bool {
+        let cache = Cache::new(shard_limit * SHARDS);
+        keep(&cache, record);
+        cache.get(&record.id(), NOW).is_some()
+    }
+
+    #[test]
+    fn a_record_is_kept_where_it_just_fits_and_where_it_takes_no_more_than_half() {
+        let small = record();
+        let bytes = bytes_of(&small) + Shard::default().growth();
+        assert!(is_kept(&small, bytes) && !is_kept(&small, bytes - 1));
+
+        let mut data = Data::default();
+        data.set("text", &"x".repeat(4_000)).unwrap();
+        let large = Arc::new(small.saved(&data));
+        let bytes = bytes_of(&large) * 2;
+        assert!(is_kept(&large, bytes) && !is_kept(&large, bytes - 1));
+    }
+
+    #[test]
+    fn a_shard_grows_by_no_more_than_it_foresaw() {
+        let mut shard = Shard::default();
+        let (mut foreseen, mut grown) = (0, 0);
+        for record in (0..2_000).map(|_| record()) {
+            let (before, growth) = (shard.bytes(), shard.growth());
+            shard.insert(hash(&record.id()), &record, ROOM);
+            let more = shard.bytes() - before - bytes_of(&record);
+            assert!(more <= growth, "{more} instead of {growth} for record {}", shard.index.len());
+            (foreseen, grown) = (foreseen + growth, grown + more);
+        }
+        assert!(foreseen < 2 * grown, "{foreseen} foreseen, {grown} needed");
+        assert!(grown < 2_000 * 50, "{grown} for 2000 records");
     }
 
     #[test]
