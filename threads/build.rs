@@ -57,7 +57,7 @@ const FAULTS: &[Fault] = &[
     // No change moves an epoch: a reader cannot know that what it has read is old.
     Fault {
         name: "cache not told",
-        edits: &[Edit { file: NEAR, from: "shard.epoch += 1;", to: "", times: 2 }],
+        edits: &[Edit { file: NEAR, from: "self.epoch += 1;", to: "", times: 1 }],
     },
     // The cache hears of a change only after COMMIT: some are told that a session is gone, others get it.
     Fault {

@@ -192,10 +192,11 @@ async fn write_note(mut session: Session, body: String) -> Result<String, Error>
     Ok(session.data().get("note").unwrap().unwrap())
 }
 
-/// Whether it was written, and whether there is a session after that, in one request.
+/// Whether it was written, and what is there after that, in one request.
 async fn write_note_and_look(mut session: Session, visitor: Visitor, body: String) -> Result<String, Error> {
     let written = session.update(|data| data.set("note", &body)).await;
-    Ok(format!("{} {}", written.is_ok(), visitor.session().await?.is_some()))
+    let after = visitor.session().await?.map(|session| session.data().get::<String>("note").unwrap());
+    Ok(format!("{} {after:?}", written.is_ok()))
 }
 
 async fn own_401(session: Result<Session, SessionRejection>) -> Response {
@@ -241,10 +242,13 @@ async fn typed_logout(session: Session) -> Result<(), Error> {
     session.logout().await
 }
 
-/// Renews a session that was renewed meanwhile, and looks what is left of it.
-async fn renew_twice(session: Session, visitor: Visitor) -> Result<String, Error> {
+/// Renews a session, and once more as it was before, and looks what is left of it for this request.
+async fn renew_twice(session: Session, visitor: Visitor, body: String) -> Result<String, Error> {
     let stale = visitor.session().await?.unwrap();
     drop(session.renew().await?);
+    if body == "once" {
+        return Ok(format!("{}", visitor.session().await?.is_some()));
+    }
     let refused = stale.renew().await.unwrap_err();
     Ok(format!("{:?} {}", refused.kind(), visitor.session().await?.is_some()))
 }
@@ -656,6 +660,14 @@ async fn a_touch_is_written_at_most_every_sixtieth_of_the_idle_timeout() {
         app.store.asked();
         alice.get("/me").await;
         assert_eq!(app.store.asked(), usize::from(!at_hand), "a session at hand asks the store for nothing");
+        // Whoever asks first notes it, and nobody loads it a second time.
+        for path in ["/guarded/page", "/me", "/maybe"] {
+            app.clock.advance(MINUTE / 2);
+            app.store.asked();
+            alice.get(path).await;
+            let asked = 1 + usize::from(!at_hand);
+            assert_eq!((app.store.touched(), app.store.asked()), (1, asked), "{path}, at hand: {at_hand}");
+        }
     }
 }
 
@@ -728,8 +740,11 @@ async fn a_login_shows_within_its_request_and_its_cookie_goes_out_whatever_is_an
 async fn a_logout_shows_within_its_request() {
     let app = App::new();
     let mut alice = app.logged_in(ALICE).await;
+    app.store.asked();
     let answer = alice.ask("POST", "/logout-and-look").await;
     assert_eq!(answer.body, "true Done NoSession false");
+    // To show it, to find it once more for its end, and to end it; the second logout has nothing to ask for.
+    assert_eq!(app.store.asked(), 3);
     assert!(answer.removes_the_cookie());
     let mut bob = app.client();
     let answer = bob.post_json("/login-and-logout", BOB).await;
@@ -1044,8 +1059,10 @@ async fn what_is_written_is_there_and_what_is_too_large_changes_nothing() {
     let refused = alice.post_json("/note", "x".repeat(Data::LIMIT)).await;
     assert_eq!(refused.status, 413);
     assert!(refused.is_problem());
-    assert_eq!(alice.post_json("/note-and-look", "x".repeat(Data::LIMIT)).await.body, "false true");
+    let looked = alice.post_json("/note-and-look", "x".repeat(Data::LIMIT)).await;
+    assert_eq!(looked.body, r#"false Some(Some("first"))"#);
     assert_eq!(alice.get("/note").await.body, "first");
+    assert_eq!(alice.post_json("/note-and-look", "second").await.body, r#"true Some(Some("second"))"#);
 }
 
 #[tokio::test]
@@ -1282,8 +1299,10 @@ async fn a_session_that_was_renewed_meanwhile_is_lost_without_asking_again() {
     let app = App::new();
     let mut alice = app.logged_in(ALICE).await;
     app.store.asked();
-    assert_eq!(alice.ask("POST", "/renew-twice").await.body, "Ended false");
+    assert_eq!(alice.post_json("/renew-twice", "twice").await.body, "Ended false");
     assert_eq!(app.store.asked(), 3, "one load and two renewals");
+    let mut alice = app.logged_in(ALICE).await;
+    assert_eq!(alice.post_json("/renew-twice", "once").await.body, "false", "the request has the old token");
 }
 
 #[tokio::test]

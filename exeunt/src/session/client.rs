@@ -230,6 +230,7 @@ mod tests {
         ] {
             let client = Client::restore(stored);
             assert_eq!((client.as_str(), client.address()), (agent, address), "{stored:?}");
+            assert!(!client.stored().contains("nonsense"), "{stored:?}");
         }
         let long = format!("{}\u{1f}192.0.2.1", "x".repeat(300));
         assert_eq!(Client::restore(&long).stored().len(), Client::LIMIT);

@@ -433,6 +433,33 @@ mod tests {
     }
 
     #[test]
+    fn a_user_id_is_its_text() {
+        let user = UserId::new("anna").unwrap();
+        assert_eq!((user.as_str(), user.to_string()), ("anna", "anna".to_owned()));
+        assert_eq!(
+            (format!("{user:?}"), format!("{user:>6}")),
+            (r#"UserId("anna")"#.into(), "  anna".into())
+        );
+        assert_eq!(String::from(user), "anna");
+    }
+
+    #[test]
+    fn a_record_tells_how_it_began_and_when_its_owner_last_proved_who_they_are() {
+        let (now, later) = (Timestamp::from_secs(1_000), Timestamp::from_secs(1_060));
+        let client = Client::new("curl/8").at([192, 0, 2, 1].into());
+        for remembered in [false, true] {
+            let login = Login { client: client.clone(), remembered, data: Data::default() };
+            let (token, record) = Record::new(UserId::from(7), now, &Lifetime::default(), login);
+            assert_eq!((record.id(), record.verifier()), (token.id(), &token.verifier()));
+            assert_eq!((record.user(), record.remembered()), (&UserId::from(7), remembered));
+            assert_eq!((record.created_at(), record.authenticated_at(), record.seen_at()), (now, now, now));
+            assert_eq!((record.client(), record.address()), ("curl/8", Some([192, 0, 2, 1].into())));
+            let renewed = record.renewed(*record.verifier(), later, record.ends_at());
+            assert_eq!((renewed.created_at(), renewed.authenticated_at()), (now, later));
+        }
+    }
+
+    #[test]
     fn a_record_does_not_show_its_data_or_client() {
         let shown = format!("{:?}", record());
         assert!(!shown.contains("curl") && !shown.contains("\"a\""), "{shown}");

@@ -142,7 +142,7 @@ impl Watcher for Cache {
             let mut shard = self.shard(hash).write().unwrap_or_else(PoisonError::into_inner);
             shard.remove(hash, id);
             *shard.marks.entry(*id).or_default() += 1;
-            shard.epoch += 1;
+            shard.move_epoch();
         }
     }
 
@@ -153,7 +153,7 @@ impl Watcher for Cache {
             // Of a change that was under way when the cache began to listen, only this end is heard.
             shard.remove(hash, id);
             shard.unmark(id);
-            shard.epoch += 1;
+            shard.move_epoch();
         }
     }
 }
@@ -260,6 +260,11 @@ impl Shard {
         }
         self.free.push(index);
         true
+    }
+
+    /// What was read before this is not kept any more.
+    fn move_epoch(&mut self) {
+        self.epoch += 1;
     }
 
     fn unmark(&mut self, id: &SessionId) {
@@ -523,6 +528,14 @@ mod tests {
         let other = Token::generate(kept.id()).verifier();
         cache.touch(&kept.id(), &other, kept.ends_at(), kept.ends_at());
         assert_eq!(cache.get(&kept.id(), NOW), Some(kept));
+    }
+
+    #[test]
+    fn by_default_it_takes_64_mib_and_does_not_show_what_it_holds() {
+        assert_eq!(DEFAULT_NEAR_BYTES, 67_108_864);
+        let near = Near { store: "the store", cache: Arc::new(Cache::new(ROOM)) };
+        keep(&near.cache, &record());
+        assert_eq!(format!("{near:?}"), r#"Near("the store")"#);
     }
 
     #[test]
