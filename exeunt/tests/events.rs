@@ -422,6 +422,18 @@ async fn each_event_is_one_line_of_the_log() {
     assert_eq!(lines[0]["by"], "system");
 }
 
+#[tokio::test] // R38
+async fn an_event_has_the_time_of_its_sessions_unless_it_has_its_own() {
+    let stage = Stage::new();
+    let events = stage.sessions.events();
+    assert_eq!(events.now(), START);
+    assert!(format!("{events:?}").contains("dropped: 0"), "{events:?}");
+    let mut earlier = Event::new(EventKind::DeadToken);
+    earlier.at = Timestamp::from_secs(7);
+    events.report(earlier.clone());
+    assert_eq!(stage.one().await, earlier);
+}
+
 #[test]
 fn each_kind_has_a_word_of_its_own() {
     let words: BTreeSet<_> = EventKind::ALL.iter().map(|kind| kind.as_str()).collect();
