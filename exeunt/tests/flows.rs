@@ -71,7 +71,10 @@ impl Store for Switched {
     }
 
     async fn load(&self, id: &SessionId, now: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
-        self.ask()?.load(id, now).await
+        let store = self.ask()?;
+        // Others go on meanwhile, as they do where an answer takes its time.
+        tokio::task::yield_now().await;
+        store.load(id, now).await
     }
 
     async fn renew(
@@ -183,6 +186,11 @@ async fn maybe(session: Option<Session>) -> String {
     session.map_or("visitor".to_owned(), |session| session.name().to_owned())
 }
 
+async fn ask_twice(visitor: Visitor) -> Result<String, Error> {
+    let (one, other) = tokio::join!(visitor.session(), visitor.session());
+    Ok(format!("{} {}", one?.is_some(), other?.is_some()))
+}
+
 async fn note(session: Session) -> String {
     session.data().get("note").unwrap().unwrap_or_else(|| "none".to_owned())
 }
@@ -285,6 +293,7 @@ impl App {
             .route("/public", get(|| async { "public" }).post(|| async { "public" }))
             .route("/me", get(|session: Session| async move { session.name().to_owned() }))
             .route("/maybe", get(maybe))
+            .route("/ask-twice", get(ask_twice))
             .route("/note", get(note).post(write_note))
             .route("/note-and-look", post(write_note_and_look))
             .route("/own-401", get(own_401))
@@ -669,6 +678,15 @@ async fn a_touch_is_written_at_most_every_sixtieth_of_the_idle_timeout() {
             assert_eq!((app.store.touched(), app.store.asked()), (1, asked), "{path}, at hand: {at_hand}");
         }
     }
+}
+
+#[tokio::test]
+async fn two_who_ask_at_once_in_a_request_ask_the_store_once() {
+    let app = App::new();
+    let mut alice = app.logged_in(ALICE).await;
+    app.store.asked();
+    assert_eq!(alice.get("/ask-twice").await.body, "true true");
+    assert_eq!(app.store.asked(), 1);
 }
 
 #[tokio::test]

@@ -313,7 +313,7 @@ fn grown(len: usize) -> usize {
 }
 
 fn bytes_of(record: &Record) -> usize {
-    const COUNTS: usize = 2 * size_of::<usize>();
+    const COUNTS: usize = size_of::<[usize; 2]>();
     allocated(COUNTS + size_of::<Record>()) + record.heap_bytes()
 }
 
@@ -571,16 +571,18 @@ mod tests {
     #[test]
     fn a_shard_grows_by_no_more_than_it_foresaw() {
         let mut shard = Shard::default();
-        let (mut foreseen, mut grown) = (0, 0);
+        let (mut foreseen, mut grown, mut times) = (0, 0, 0);
         for record in (0..2_000).map(|_| record()) {
             let (before, growth) = (shard.bytes(), shard.growth());
+            let room = shard.slots.capacity();
             shard.insert(hash(&record.id()), &record, ROOM);
             let more = shard.bytes() - before - bytes_of(&record);
             assert!(more <= growth, "{more} instead of {growth} for record {}", shard.index.len());
             (foreseen, grown) = (foreseen + growth, grown + more);
+            times += usize::from(shard.slots.capacity() > room);
         }
         assert!(foreseen < 2 * grown, "{foreseen} foreseen, {grown} needed");
-        assert!(grown < 2_000 * 50, "{grown} for 2000 records");
+        assert!(grown < 2_000 * 50 && times < 40, "{grown} for 2000 records, in {times} steps");
     }
 
     #[test]
