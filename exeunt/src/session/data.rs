@@ -208,6 +208,14 @@ mod tests {
     }
 
     #[test]
+    fn two_are_equal_if_their_texts_are() {
+        let data = |text: &str| Data::from_json(text).unwrap();
+        assert_eq!(data(r#"{"a":1}"#), data(r#"{"a":1}"#));
+        assert_ne!(data(r#"{"a":1}"#), data(r#"{"a":2}"#));
+        assert_eq!(data("{}"), Data::default());
+    }
+
+    #[test]
     fn removing_the_last_value_leaves_the_empty_object() {
         let mut data = Data::from_json(r#"{"a":1}"#).unwrap();
         data.remove("b").unwrap();
