@@ -905,6 +905,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_touch_that_failed_and_a_clock_that_jumped_are_logged() {
+        // R38
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let writer = Arc::new(log.reopen().unwrap());
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(writer);
+        let _logged = tracing::subscriber::set_default(subscriber.finish());
+        let house = house();
+        let login = house.logged_in().await;
+        house.clock.advance(MINUTE);
+        house.fail_at(Some("touch"));
+        house.resume(&login.token).await.unwrap();
+        house.clock.jump(60 * MINUTE);
+        let _ = house.sessions.purge().await.unwrap();
+        let text = std::fs::read_to_string(log.path()).unwrap();
+        for part in [
+            format!("event=\"touch_failed\" session={}", login.record.id()),
+            "it was made to fail".to_owned(),
+            "event=\"clock_jumped\" by_seconds=3600 purging_resumes_in_seconds=600".to_owned(),
+        ] {
+            assert!(text.contains(&part), "{part}: {text}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_session_is_touched_once_in_a_while_and_not_by_what_polls() {
         // R15
         let house = house();
