@@ -460,6 +460,17 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_behind_a_record_is_counted_part_by_part() {
+        // A header of 8 bytes each, in steps of 16: 32 for the 13 bytes of text, 48 for a verifier, 48 for a long user id.
+        let short = record();
+        let renewed = short.renewed(*short.verifier(), short.seen_at(), short.expires_at());
+        let long = Parts { user: UserId::new("x".repeat(40)).unwrap(), ..renewed.clone().into_parts() };
+        let none = Parts { client: Client::default(), data: Data::default(), ..short.clone().into_parts() };
+        let bytes = [Record::restore(none), short, renewed, Record::restore(long)].map(|it| it.heap_bytes());
+        assert_eq!(bytes, [0, 32, 32 + 48, 32 + 48 + 48]);
+    }
+
+    #[test]
     fn a_record_does_not_show_its_data_or_client() {
         let shown = format!("{:?}", record());
         assert!(!shown.contains("curl") && !shown.contains("\"a\""), "{shown}");
