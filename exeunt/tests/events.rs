@@ -332,6 +332,7 @@ async fn a_hook_that_hangs_or_panics_holds_up_nobody_and_what_it_misses_is_count
 
     let login = sessions.login(&People, "alice", LoginOptions::default()).await.unwrap().unwrap();
     hanging.recv().unwrap();
+    assert_eq!(sessions.events().dropped(), 0);
     assert!(sessions.logout(&login.token).await.unwrap(), "while the hook hangs");
     // One more than there is room for, beside the logout.
     for _ in 0..8_192 {

@@ -472,7 +472,9 @@ mod tests {
 
     #[test]
     fn a_record_does_not_show_its_data_or_client() {
-        let shown = format!("{:?}", record());
+        let record = record();
+        let shown = format!("{record:?}");
+        assert!(shown.starts_with("Record {") && shown.contains(&record.id().to_string()), "{shown}");
         assert!(!shown.contains("curl") && !shown.contains("\"a\""), "{shown}");
     }
 }

@@ -101,9 +101,7 @@ static LATEST: AtomicU64 = AtomicU64::new(0);
 
 impl SessionId {
     pub(super) fn generate(now: Timestamp) -> Self {
-        let random = u64::from(u32::from_le_bytes(random::<4>())) & ((1 << RANDOM_BITS) - 1);
-        let wanted = ((now.as_millis() << RANDOM_BITS) | random) & (i64::MAX as u64);
-        Self(after(&LATEST, wanted))
+        Self(after(&LATEST, drawn(now, u32::from_le_bytes(random()))))
     }
 
     /// The id as the non-negative integer that stores sort by.
@@ -131,6 +129,12 @@ impl SessionId {
     fn from_bytes(bytes: [u8; 8]) -> Option<Self> {
         Self::from_i64(i64::from_be_bytes(bytes))
     }
+}
+
+/// The milliseconds over as many of the random bits as there is room for; never negative where it is read as an `i64`.
+fn drawn(now: Timestamp, random: u32) -> u64 {
+    let random = u64::from(random) & ((1 << RANDOM_BITS) - 1);
+    ((now.as_millis() << RANDOM_BITS) | random) & (i64::MAX as u64)
 }
 
 /// `wanted`, or one more than the last one given where that is larger.
@@ -295,6 +299,13 @@ mod tests {
         let now = Timestamp::from_secs(1_767_225_600);
         let ids: Vec<_> = (0..1_000).map(|_| SessionId::generate(now)).collect();
         assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
+
+        let first = drawn(now, 0);
+        for (random, above) in [(5, 5), (u32::MAX, 0x1f_ffff), (1 << 21, 0), (0x1f_fffe, 0x1f_fffe)] {
+            assert_eq!(drawn(now, random), first + above, "of {random:#x} the lowest 21 bits");
+            assert_eq!(SessionId(drawn(now, random)).time(), now);
+        }
+        assert!(SessionId::from_i64(drawn(Timestamp::from_micros(i64::MAX), u32::MAX) as i64).is_some());
 
         let latest = AtomicU64::new(0);
         let later = (now.as_millis() + 7) << RANDOM_BITS;
