@@ -319,6 +319,7 @@ mod tests {
         let id = SessionId::generate(Timestamp::from_secs(1_767_225_600));
         let text = id.to_string();
         assert_eq!((text.len(), text.parse()), (11, Ok(id)));
+        assert_eq!(format!("{id:?}"), format!("SessionId({text})"));
         assert_eq!(serde_json::to_string(&id).unwrap(), format!("\"{text}\""));
         assert_eq!(serde_json::from_str::<SessionId>(&format!("\"{text}\"")).unwrap(), id);
         for bad in ["", "AAAAAAAAAA", "AAAAAAAAAAAA", "AAAAAAAAAA=", "AAAAAAAAAAB", "__________8"] {

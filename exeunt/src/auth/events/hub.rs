@@ -178,11 +178,9 @@ impl Dropped {
         self.unsaid.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn say(&self) {
-        match self.unsaid.swap(0, Ordering::Relaxed) {
-            0 => {}
-            events => warn!(event = "events_dropped", events, "hooks are too slow and did not hear of these"),
-        }
+    /// Those that nobody said so of yet. From here on somebody has.
+    fn unsaid(&self) -> u64 {
+        self.unsaid.swap(0, Ordering::Relaxed)
     }
 }
 
@@ -201,7 +199,10 @@ fn tell(items: &Receiver<Item>, new: &NewHooks, dropped: &Dropped) {
             }
             Item::Mark(told) => _ = told.send(()),
         }
-        dropped.say();
+        match dropped.unsaid() {
+            0 => {}
+            events => warn!(event = "events_dropped", events, "hooks are too slow and did not hear of these"),
+        }
     }
 }
 
@@ -230,5 +231,21 @@ fn write_line(event: &Event) {
     match event.kind.is_a_warning() {
         true => line!(WARN),
         false => line!(INFO),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_hook_heard_of_is_said_once_and_counted_for_ever() {
+        let dropped = Dropped::default();
+        assert_eq!(dropped.unsaid(), 0);
+        dropped.one();
+        dropped.one();
+        assert_eq!((dropped.unsaid(), dropped.unsaid()), (2, 0));
+        dropped.one();
+        assert_eq!((dropped.unsaid(), dropped.ever.into_inner()), (1, 3));
     }
 }
