@@ -2,6 +2,7 @@
 //!
 //! Must never call a mutant caught that was not tried: what does not build is counted apart, and what was left out is said.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
@@ -189,8 +190,7 @@ fn try_all(root: &Path, tests: &Tests, files: &[OsString], part: &[OsString]) ->
         return Ok(left);
     }
     println!("    the unit tests did not notice {}; the other tests are asked", left.len());
-    let these: Vec<_> = left.iter().flat_map(|mutant| ["--re".into(), exactly(mutant).into()]).collect();
-    let mut unnoticed = ask(root, tests.features, tests.others, &[files, &these].concat())?;
+    let mut unnoticed = ask(root, tests.features, tests.others, &just(&left))?;
     // Fields that are left out are tried whatever `--re` says.
     unnoticed.retain(|mutant| left.contains(mutant));
     Ok(unnoticed)
@@ -215,6 +215,13 @@ fn ask(root: &Path, features: &str, tests: &[&str], which: &[OsString]) -> Resul
         }
         _ => bail!("cargo-mutants failed: {status}"),
     }
+}
+
+/// These mutants, and no other file than theirs.
+fn just(mutants: &[String]) -> Vec<OsString> {
+    let files: BTreeSet<_> = mutants.iter().filter_map(|mutant| mutant.split(':').next()).collect();
+    let files = files.into_iter().flat_map(|file| ["--file".into(), file.into()]);
+    files.chain(mutants.iter().flat_map(|mutant| ["--re".into(), exactly(mutant).into()])).collect()
 }
 
 /// What matches this mutant and no other.
@@ -293,6 +300,8 @@ mod tests {
             r#"with Some\(\(1, "x"\)\)$"#
         );
         assert_eq!(exactly(mutant), expected);
+        let just = just(&["a.rs:1:2: x".to_owned(), "a.rs:3:4: y".to_owned()]);
+        assert_eq!(just, ["--file", "a.rs", "--re", "^a\\.rs:1:2: x$", "--re", "^a\\.rs:3:4: y$"]);
     }
 
     #[test]
