@@ -53,6 +53,10 @@ fn id(number: i64) -> SessionId {
 
 #[async_trait]
 impl Store for Endless {
+    fn purge_pause(&self) -> Duration {
+        Duration::from_secs(7)
+    }
+
     async fn load(&self, id: &SessionId, _: Timestamp) -> Result<Option<Arc<Record>>, StoreError> {
         Ok(Some(Arc::new(Record::restore(Parts {
             id: *id,
@@ -165,6 +169,8 @@ async fn the_bytes_of_a_near_cache_are_those_that_the_allocator_counts() {
 
     fill(&near, 0..20_000).await;
     assert_eq!(near.sessions(), 20_000);
+    assert!(near.peek(&id(7), NOW).is_some(), "it is at hand");
+    assert_eq!(near.purge_pause(), Duration::from_secs(7), "that of the store behind it");
     assert_close(near.bytes(), taken() - nothing);
     let each = near.bytes() / near.sessions();
     assert!(each <= 350, "{each} bytes a small session");
