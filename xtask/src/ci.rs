@@ -28,7 +28,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         run_command(cargo(root).args(lints).args(["--", "--deny", "warnings"]))
     })?;
     steps.step("tests", || test::run(root))?;
-    steps.step("mutants", || mutants::run(root, &mutants::Options::of_the_last_commit()))?;
+    steps.step("mutants", || mutants::of_the_last_commit(root))?;
     steps.step("fuzz", || fuzz::run(root, &fuzz::Options::all(FUZZ_SECONDS)))?;
     steps.step("deploy", || deploy::run(root))?;
     steps.step("features", || each_feature_alone(root, &graph))?;

@@ -32,6 +32,13 @@ struct Module {
     tests: &'static Tests,
 }
 
+impl Module {
+    /// Whether its tests need neither a file nor a server.
+    fn is_in_memory(&self) -> bool {
+        self.tests.features.is_empty()
+    }
+}
+
 /// The tests that are asked about a mutant, and what of the library they are built with.
 struct Tests {
     features: &'static str,
@@ -121,13 +128,6 @@ pub(crate) struct Options {
     last_commit: bool,
 }
 
-impl Options {
-    /// Only what the last commit changed.
-    pub(crate) fn of_the_last_commit() -> Self {
-        Self { module: None, shard: None, last_commit: true }
-    }
-}
-
 /// Tries the mutants of one module, of all, or of the last commit.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     if options.last_commit {
@@ -135,7 +135,9 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     }
     let modules = chosen(options.module.as_deref())?;
     provide(root)?;
-    test::provide(test::FOR_TESTS)?;
+    if modules.iter().any(|module| !module.is_in_memory()) {
+        test::provide(test::FOR_TESTS)?;
+    }
     let mut unnoticed = Vec::new();
     for module in modules {
         println!("==> {}", module.name);
@@ -145,8 +147,8 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     all_noticed(&unnoticed)
 }
 
-/// Those that tests in memory notice. On the first commit of all there is nothing to compare with.
-fn of_the_last_commit(root: &Path) -> Result<()> {
+/// Tries those of the last commit that tests in memory notice. On the first commit of all there is nothing to compare with.
+pub(crate) fn of_the_last_commit(root: &Path) -> Result<()> {
     let git = |words: &[&str]| output(Command::new("git").current_dir(root).args(words));
     let Ok(before) = git(&["rev-parse", "--verify", "--quiet", "HEAD^"]) else {
         println!("    there is no commit before this one");
@@ -237,7 +239,7 @@ fn exactly(mutant: &str) -> String {
 }
 
 fn in_memory() -> impl Iterator<Item = &'static Module> {
-    MODULES.iter().filter(|module| module.tests.features.is_empty())
+    MODULES.iter().filter(|module| module.is_in_memory())
 }
 
 /// Whether a diff has a file of this module.
