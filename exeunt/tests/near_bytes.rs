@@ -132,7 +132,7 @@ impl Store for Endless {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        Ok(())
+        Err(not_asked())
     }
 }
 
@@ -171,6 +171,7 @@ async fn the_bytes_of_a_near_cache_are_those_that_the_allocator_counts() {
     assert_eq!(near.sessions(), 20_000);
     assert!(near.peek(&id(7), NOW).is_some(), "it is at hand");
     assert_eq!(near.purge_pause(), Duration::from_secs(7), "that of the store behind it");
+    near.ping().await.expect_err("a store that does not answer is not hidden by what the cache knows");
     assert_close(near.bytes(), taken() - nothing);
     let each = near.bytes() / near.sessions();
     assert!(each <= 350, "{each} bytes a small session");

@@ -355,6 +355,13 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_printed_of_a_store_shows_nothing_of_its_sessions() {
+        let store = MemoryStore::new();
+        created(&store, 1, NOW).await;
+        assert_eq!(format!("{store:?}"), "MemoryStore { .. }");
+    }
+
+    #[tokio::test]
     async fn pages_run_through_all_shards_in_the_order_of_ids() {
         let store = MemoryStore::new();
         let mut made = Vec::new();
