@@ -113,6 +113,10 @@ impl Facts {
                 let (there, _) = self.began.remove(&by).unwrap_or_default();
                 self.ended.extend(there.into_iter().map(|id| (id, EVERYWHERE)));
             }
+            Answer::OwnChanged(login, stamp) => {
+                self.given.push(Given::new(Arc::new(login.token), anna(), stamp));
+                self.floor = self.floor.max(stamp);
+            }
             Answer::Changed(stamp) => self.floor = self.floor.max(stamp),
             Answer::Listed(records) => {
                 let (_, over) = self.began.remove(&by).unwrap_or_default();

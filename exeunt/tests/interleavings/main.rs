@@ -140,12 +140,12 @@ fn threes() -> Vec<Vec<Op>> {
 fn what_is_broken_is_found() {
     use Fault::*;
     use Op::*;
-    let broken: [(Fault, Kind, &[Op], Broken); 19] = [
+    let broken: [(Fault, Kind, &[Op], Broken); 21] = [
         (SaveInserts, Kind::Memory, &[Update, Logout], LOGOUT),
         (SaveInserts, Kind::Postgres, &[Update, LogoutAll], EVERYWHERE),
         (SaveInserts, Kind::Redis, &[Update, Password], ACCOUNT),
         (RenewCreates, Kind::Memory, &[Renew, Logout], LOGOUT),
-        (RenewCreates, Kind::Sqlite, &[Renew, Disable], ACCOUNT),
+        (RenewCreates, Kind::Sqlite, &[Renew, LogoutAll], EVERYWHERE),
         (SaveIgnoresRevisions, Kind::Memory, &[Update, Update], LOST),
         (SaveCrosses, Kind::Memory, &[Update, List], USERS),
         (SaveDenies, Kind::Memory, &[Update], UNTRUE),
@@ -155,6 +155,8 @@ fn what_is_broken_is_found() {
         (ListLeaks, Kind::Memory, &[List], USERS),
         (TouchMovesTheEnd, Kind::Sqlite, &[Resume], ABSOLUTE_TIMEOUT),
         (LoginAsksFirst, Kind::Memory, &[Login, Password], ACCOUNT),
+        (PasswordKeepsTheToken, Kind::Memory, &[OwnPassword], ACCOUNT),
+        (PasswordKeepsTheToken, Kind::Postgres, &[OwnPassword, List], ACCOUNT),
         (IndexHasOneName, Kind::Redis, &[Login, List], EVERYWHERE),
         (IndexBeforeAlone, Kind::Redis, &[Login, List], EVERYWHERE),
         (IndexAfterAlone, Kind::Redis, &[Copy], EVERYWHERE),

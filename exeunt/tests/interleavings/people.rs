@@ -1,10 +1,11 @@
 //! Who may log in, and changes after which sessions end: the steps of the server's accounts.
 //!
-//! Must have the order of `exeunt-server/src/accounts.rs` and `accounts/endings.rs`.
+//! Must have the order of `exeunt-server/src/accounts.rs`, `accounts/change_password.rs` and `accounts/endings.rs`.
 
 use std::sync::{Arc, LazyLock, Mutex};
 
-use exeunt::{Sessions, UserId, Users, UsersError, Verified};
+use exeunt::auth::LoggedIn;
+use exeunt::{Record, SessionId, Sessions, UserId, Users, UsersError, Verified};
 
 use crate::desk::Desk;
 use crate::shared::Shared;
@@ -74,26 +75,53 @@ impl People {
 
     /// Changes the account, and ends its sessions: the new stamp.
     pub(crate) async fn change(&self, sessions: &Sessions, disable: bool) -> u64 {
-        let together = matches!(self.kind, Kind::Sqlite | Kind::Postgres);
+        let together = self.together();
         let change = move |shared: &mut Shared| {
-            let account = &mut shared.account;
-            account.stamp += 1;
-            account.disabled |= disable;
-            let stamp = account.stamp;
-            if together {
-                Shared::of(exeunt::Store::destroy_all(&shared.store, &anna(), None));
-            } else {
-                account.notes.insert(stamp);
-            }
-            stamp
+            shared.account.disabled |= disable;
+            changed(shared, together, None)
         };
         let stamp = self.desk.step("change", change).await;
         if !together {
             // A task of its own: who hangs up stops nothing from here on.
             self.desk.detach();
-            self.end_and_forget(sessions, stamp).await;
+            self.end_and_forget(sessions, stamp, None).await;
         }
         stamp
+    }
+
+    /// Changes the password on the word of who knows the present one, and ends all sessions but this, which gets a new
+    /// token: that, unless it is forgotten, and the new stamp.
+    pub(crate) async fn change_own(
+        &self,
+        sessions: &Sessions,
+        this: &Record,
+    ) -> Option<(Option<LoggedIn>, u64)> {
+        // All of it is a task of its own.
+        self.desk.detach();
+        let verified = self.verify(anna()).await.expect("the accounts answer")?;
+        let renewed = match self.fault {
+            Fault::PasswordKeepsTheToken => None,
+            _ => Some(sessions.renew(this).await.expect("the store answers")?),
+        };
+        let (checked, spared, together) = (verified.stamp(), this.id(), self.together());
+        let swap = move |shared: &mut Shared| {
+            (shared.account.stamp == checked).then(|| changed(shared, together, Some(spared)))
+        };
+        let Some(stamp) = self.desk.step("swap", swap).await else {
+            if let Some(renewed) = renewed {
+                sessions.logout(&renewed.token).await.expect("the store answers");
+            }
+            return None;
+        };
+        if !together {
+            self.end_and_forget(sessions, stamp, Some(&spared)).await;
+        }
+        Some((renewed, stamp))
+    }
+
+    /// Whether accounts and sessions change in one step.
+    fn together(&self) -> bool {
+        matches!(self.kind, Kind::Sqlite | Kind::Postgres)
     }
 
     /// Ends the sessions that changes before a crash left: the newest stamp that it found noted.
@@ -101,13 +129,25 @@ impl People {
         let notes = |shared: &mut Shared| shared.account.notes.iter().copied().collect::<Vec<_>>();
         let notes = self.desk.step("notes", notes).await;
         for stamp in &notes {
-            self.end_and_forget(sessions, *stamp).await;
+            self.end_and_forget(sessions, *stamp, None).await;
         }
         notes.into_iter().max().unwrap_or(0)
     }
 
-    async fn end_and_forget(&self, sessions: &Sessions, stamp: u64) {
-        sessions.logout_all(&anna(), None).await.expect("the store answers");
+    async fn end_and_forget(&self, sessions: &Sessions, stamp: u64, except: Option<&SessionId>) {
+        sessions.logout_all(&anna(), except).await.expect("the store answers");
         self.desk.step("forget", move |shared| shared.account.notes.remove(&stamp)).await;
     }
+}
+
+/// The account has a new stamp. Its sessions end in the same step, or are noted to end.
+fn changed(shared: &mut Shared, together: bool, except: Option<SessionId>) -> u64 {
+    shared.account.stamp += 1;
+    let stamp = shared.account.stamp;
+    if together {
+        Shared::of(exeunt::Store::destroy_all(&shared.store, &anna(), except.as_ref()));
+    } else {
+        shared.account.notes.insert(stamp);
+    }
+    stamp
 }

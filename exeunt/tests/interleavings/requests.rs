@@ -19,12 +19,15 @@ pub(crate) enum Op {
     Renew,
     Logout,
     LogoutAll,
+    /// An administrator gives her another password.
     Password,
     Disable,
     List,
     Purge,
     /// Ben writes into his session.
     Other,
+    /// She changes her password herself: the session in which she does it goes on under a new token.
+    OwnPassword,
     /// A session of Anna's comes from another store, while no server works on this one.
     Copy,
     /// A node that begins after a crash ends what changes of accounts left.
@@ -32,7 +35,7 @@ pub(crate) enum Op {
 }
 
 /// All that a schedule is made of.
-pub(crate) const ALL: [Op; 12] = [
+pub(crate) const ALL: [Op; 13] = [
     Op::Login,
     Op::LoginOver,
     Op::Resume,
@@ -45,6 +48,7 @@ pub(crate) const ALL: [Op; 12] = [
     Op::List,
     Op::Purge,
     Op::Other,
+    Op::OwnPassword,
 ];
 
 /// What a client heard.
@@ -64,6 +68,8 @@ pub(crate) enum Answer {
     AllEnded,
     /// The account changed, and this is its stamp since.
     Changed(u64),
+    /// The same, and the session in which that was done goes on.
+    OwnChanged(LoggedIn, u64),
     Listed(Vec<Record>),
     Purged(Purged),
 }
@@ -99,6 +105,7 @@ pub(crate) fn request(op: Op, by: u8, sessions: Sessions, people: People, cookie
             }
             Op::Password => Answer::Changed(people.change(&sessions, false).await),
             Op::Disable => Answer::Changed(people.change(&sessions, true).await),
+            Op::OwnPassword => own_password(&sessions, &people, &token).await,
             Op::List => Answer::Listed(sessions.list(&anna()).await.expect("the store answers")),
             Op::Purge => Answer::Purged(sessions.purge().await.expect("the store answers")),
             Op::Copy => {
@@ -140,11 +147,21 @@ async fn update(sessions: &Sessions, token: &Token, by: u8) -> Answer {
 
 /// Who proves again who they are gets a new token.
 async fn renew(sessions: &Sessions, people: &People, token: &Token) -> Answer {
-    use exeunt::Users as _;
     let Some(record) = resume(sessions, token, Extend::No).await else { return Answer::No };
-    let verified = people.verify(record.user().clone()).await.expect("the accounts answer");
-    if verified.is_none() {
-        return Answer::No;
+    match sessions.reauthenticate(people, anna(), &record).await {
+        Ok(renewed) => renewed.map_or(Answer::No, Answer::Renewed),
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::Ended, "the store and the accounts answer");
+            Answer::No
+        }
     }
-    sessions.renew(&record).await.expect("the store answers").map_or(Answer::No, Answer::Renewed)
+}
+
+async fn own_password(sessions: &Sessions, people: &People, token: &Token) -> Answer {
+    let Some(record) = resume(sessions, token, Extend::No).await else { return Answer::No };
+    match people.change_own(sessions, &record).await {
+        Some((Some(renewed), stamp)) => Answer::OwnChanged(renewed, stamp),
+        Some((None, stamp)) => Answer::Changed(stamp),
+        None => Answer::No,
+    }
 }

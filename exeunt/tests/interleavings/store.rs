@@ -63,6 +63,8 @@ pub(crate) enum Fault {
     ListLeaks,
     /// Not of the store: a login asks whether it is current before it creates.
     LoginAsksFirst,
+    /// Not of the store: the session in which its owner changes a password keeps its token.
+    PasswordKeepsTheToken,
 }
 
 /// The store that all requests work on; one for each of them, so that it knows whose steps it lays down.

@@ -228,7 +228,7 @@ impl<'a> World<'a> {
     /// Nobody waits for a request any more. What it asked for last may still happen.
     fn lose(&mut self, index: usize, on_its_way: bool) {
         let (op, stands) = &mut self.requests[index];
-        let changes = matches!(op, Op::Password | Op::Disable);
+        let changes = matches!(op, Op::Password | Op::OwnPassword | Op::Disable);
         if !matches!(stands, Stands::At { .. }) {
             return;
         }
