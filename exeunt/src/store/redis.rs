@@ -187,12 +187,14 @@ impl Store for RedisStore {
         let mut set = redis::cmd("SET");
         set.arg(&key).arg(packed::pack(record)).arg("NX");
         set.arg("PXAT").arg(until_ms(record.expires_at(), FREED_AFTER));
-        match inner.link.ask(&key, &set, Twice::Never, until).await? {
+        let answer = inner.link.ask(&key, &set, Twice::Never, until).await;
+        // Also where the answer is lost: the session may be there.
+        inner.walks.created(record.id());
+        match answer? {
             Value::Okay => (),
             Value::Nil => return Ok(Created::Taken),
             _ => return Err(Fault::Form("SET answered something unheard of").into()),
         }
-        inner.walks.created(record.id());
         let all = inner.enter(record, limit, until).await?;
         let ended = inner.make_room(record, &all, limit, until).await?;
         Ok(Created::Yes { ended })
