@@ -22,6 +22,9 @@ pub(crate) fn renew(
     now: Timestamp,
     expires_at: Timestamp,
 ) -> bool {
+    if fault == Fault::RenewForgets {
+        return shared.stored(&id).is_some();
+    }
     let renewed = Shared::of(shared.store.renew(&id, old, &new, now, expires_at));
     if !renewed && fault == Fault::RenewCreates && shared.stored(&id).is_none() {
         let parts = shared.known[&id].clone().into_parts();

@@ -90,27 +90,23 @@ impl People {
     }
 
     /// Changes the password on the word of who knows the present one, and ends all sessions but this, which gets a new
-    /// token: that, unless it is forgotten, and the new stamp.
+    /// token: that, and the new stamp.
     pub(crate) async fn change_own(
         &self,
+        by: u8,
         sessions: &Sessions,
         this: &Record,
-    ) -> Option<(Option<LoggedIn>, u64)> {
+    ) -> Option<(LoggedIn, u64)> {
         // All of it is a task of its own.
         self.desk.detach();
         let verified = self.verify(anna()).await.expect("the accounts answer")?;
-        let renewed = match self.fault {
-            Fault::PasswordKeepsTheToken => None,
-            _ => Some(sessions.renew(this).await.expect("the store answers")?),
-        };
+        let renewed = sessions.renew(this).await.expect("the store answers")?;
         let (checked, spared, together) = (verified.stamp(), this.id(), self.together());
         let swap = move |shared: &mut Shared| {
             (shared.account.stamp == checked).then(|| changed(shared, together, Some(spared)))
         };
         let Some(stamp) = self.desk.step("swap", swap).await else {
-            if let Some(renewed) = renewed {
-                sessions.logout(&renewed.token).await.expect("the store answers");
-            }
+            exeunt::Store::destroy(&self.store(by), &spared).await.expect("the store answers");
             return None;
         };
         if !together {

@@ -105,7 +105,7 @@ pub(crate) fn request(op: Op, by: u8, sessions: Sessions, people: People, cookie
             }
             Op::Password => Answer::Changed(people.change(&sessions, false).await),
             Op::Disable => Answer::Changed(people.change(&sessions, true).await),
-            Op::OwnPassword => own_password(&sessions, &people, &token).await,
+            Op::OwnPassword => own_password(&sessions, &people, &token, by).await,
             Op::List => Answer::Listed(sessions.list(&anna()).await.expect("the store answers")),
             Op::Purge => Answer::Purged(sessions.purge().await.expect("the store answers")),
             Op::Copy => {
@@ -157,11 +157,8 @@ async fn renew(sessions: &Sessions, people: &People, token: &Token) -> Answer {
     }
 }
 
-async fn own_password(sessions: &Sessions, people: &People, token: &Token) -> Answer {
+async fn own_password(sessions: &Sessions, people: &People, token: &Token, by: u8) -> Answer {
     let Some(record) = resume(sessions, token, Extend::No).await else { return Answer::No };
-    match people.change_own(sessions, &record).await {
-        Some((Some(renewed), stamp)) => Answer::OwnChanged(renewed, stamp),
-        Some((None, stamp)) => Answer::Changed(stamp),
-        None => Answer::No,
-    }
+    let changed = people.change_own(by, sessions, &record).await;
+    changed.map_or(Answer::No, |(renewed, stamp)| Answer::OwnChanged(renewed, stamp))
 }

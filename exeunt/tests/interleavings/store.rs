@@ -47,6 +47,8 @@ pub(crate) enum Fault {
     PurgeNamesTheLiving,
     /// `renew` makes a new session in place of one that is gone.
     RenewCreates,
+    /// `renew` says that a session has its new secret, and leaves it the old one.
+    RenewForgets,
     /// `touch` moves the absolute timeout.
     TouchMovesTheEnd,
     /// Redis: the name of a session is that of its login.
@@ -63,8 +65,6 @@ pub(crate) enum Fault {
     ListLeaks,
     /// Not of the store: a login asks whether it is current before it creates.
     LoginAsksFirst,
-    /// Not of the store: the session in which its owner changes a password keeps its token.
-    PasswordKeepsTheToken,
 }
 
 /// The store that all requests work on; one for each of them, so that it knows whose steps it lays down.
