@@ -209,6 +209,8 @@ const HEADERS: [(HeaderName, HeaderValue); 7] = [
 
 #[cfg(test)]
 mod documented;
+#[cfg(test)]
+mod faults;
 
 #[cfg(test)]
 mod tests {

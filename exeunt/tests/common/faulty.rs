@@ -16,7 +16,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
 pub(crate) const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a store is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Step {
     Create,
     Load,
@@ -26,6 +26,8 @@ pub(crate) enum Step {
     Destroy,
     DestroyAll,
     List,
+    Walk,
+    Purge,
     Ping,
 }
 
@@ -66,6 +68,8 @@ pub(crate) struct FaultyStore {
     memory: Arc<MemoryStore>,
     plan: Mutex<Plan>,
     broken: Broken,
+    /// Whether time goes by in real seconds otherwise, and is not to while a step hangs.
+    in_real_time: bool,
 }
 
 impl fmt::Debug for FaultyStore {
@@ -76,7 +80,18 @@ impl fmt::Debug for FaultyStore {
 
 impl FaultyStore {
     pub(crate) fn new(broken: Broken) -> Self {
-        Self { memory: Arc::default(), plan: Mutex::new(Box::new(|_| Fate::FINE)), broken }
+        Self {
+            memory: Arc::default(),
+            plan: Mutex::new(Box::new(|_| Fate::FINE)),
+            broken,
+            in_real_time: false,
+        }
+    }
+
+    /// The same store, for tests in which real files are asked beside it, whose answers no clock may overtake: tokio's clock
+    /// stands, and so runs ahead, only while a step hangs.
+    pub(crate) fn in_real_time(self) -> Self {
+        Self { in_real_time: true, ..self }
     }
 
     /// From now on steps go as the plan says.
@@ -98,20 +113,35 @@ impl FaultyStore {
         let fate = (self.plan.lock().expect("no test panics in here"))(step);
         let work = work(Arc::clone(&self.memory));
         let step = tokio::spawn(async move {
-            tokio::time::sleep(fate.wait).await;
+            sleep(fate.wait).await;
             if !fate.happens {
                 return Err(StoreError::new("faulty", "it was refused"));
             }
             let answer = work.await;
-            tokio::time::sleep(fate.then).await;
+            sleep(fate.then).await;
             if fate.answers { answer } else { Err(StoreError::new("faulty", "the answer was lost")) }
         });
         let deadline = if self.broken == Broken::NoDeadline { FOR_EVER } else { DEADLINE };
-        match tokio::time::timeout(deadline, step).await {
+        let stands = self.in_real_time && fate.wait + fate.then > DEADLINE;
+        if stands {
+            tokio::time::pause();
+        }
+        let answer = tokio::time::timeout(deadline, step).await;
+        if stands {
+            tokio::time::resume();
+        }
+        match answer {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => Err(StoreError::new("faulty", error)),
             Err(late) => Err(StoreError::new("faulty", late)),
         }
+    }
+}
+
+/// Not the millisecond that a timer takes at least, where there is nothing to wait for.
+async fn sleep(time: Duration) {
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
     }
 }
 
@@ -174,6 +204,7 @@ impl Store for FaultyStore {
     async fn destroy(&self, id: &SessionId) -> Result<bool, StoreError> {
         let id = *id;
         if self.broken == Broken::DestroysLater {
+            (self.plan.lock().expect("no test panics in here"))(Step::Destroy);
             let memory = Arc::clone(&self.memory);
             tokio::spawn(async move {
                 tokio::time::sleep(2 * DEADLINE).await;
@@ -206,7 +237,9 @@ impl Store for FaultyStore {
         limit: usize,
         now: Timestamp,
     ) -> Result<Vec<Record>, StoreError> {
-        self.memory.walk(after, limit, now).await
+        let after = after.copied();
+        let walk = |memory: Arc<MemoryStore>| async move { memory.walk(after.as_ref(), limit, now).await };
+        self.ask(Step::Walk, walk).await
     }
 
     async fn purge(
@@ -215,7 +248,9 @@ impl Store for FaultyStore {
         limit: usize,
         now: Timestamp,
     ) -> Result<Purged, StoreError> {
-        self.memory.purge(after, limit, now).await
+        let after = after.copied();
+        let purge = |memory: Arc<MemoryStore>| async move { memory.purge(after.as_ref(), limit, now).await };
+        self.ask(Step::Purge, purge).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
