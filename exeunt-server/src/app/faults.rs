@@ -61,7 +61,9 @@ impl Server {
     async fn new(broken: Broken) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(folder.path().join("accounts.db")).unwrap();
-        let store = Arc::new(FaultyStore::new(broken).in_real_time());
+        let mut store = FaultyStore::new(broken);
+        store.in_real_time = true;
+        let store = Arc::new(store);
         let clock = Arc::new(ManualClock::default());
         let sessions =
             Sessions::over(Arc::<FaultyStore>::clone(&store)).clock(Arc::<ManualClock>::clone(&clock));

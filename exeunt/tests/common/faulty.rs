@@ -68,8 +68,9 @@ pub(crate) struct FaultyStore {
     memory: Arc<MemoryStore>,
     plan: Mutex<Plan>,
     broken: Broken,
-    /// Whether time goes by in real seconds otherwise, and is not to while a step hangs.
-    in_real_time: bool,
+    /// For tests in which real files are asked beside it, whose answers no clock may overtake: tokio's clock stands, and so
+    /// runs ahead, only while a step hangs.
+    pub(crate) in_real_time: bool,
 }
 
 impl fmt::Debug for FaultyStore {
@@ -86,12 +87,6 @@ impl FaultyStore {
             broken,
             in_real_time: false,
         }
-    }
-
-    /// The same store, for tests in which real files are asked beside it, whose answers no clock may overtake: tokio's clock
-    /// stands, and so runs ahead, only while a step hangs.
-    pub(crate) fn in_real_time(self) -> Self {
-        Self { in_real_time: true, ..self }
     }
 
     /// From now on steps go as the plan says.

@@ -4,7 +4,7 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a client heard until the server closed.
 #[derive(Debug)]
@@ -84,6 +84,58 @@ fn statuses(heard: &[u8]) -> Result<Vec<u16>, Fault> {
     let starts = heard.windows(LINE.len()).enumerate().filter(|(_, window)| *window == LINE);
     let status = |start: usize| std::str::from_utf8(heard.get(start + 9..start + 12)?).ok()?.parse().ok();
     starts.map(|(start, _)| status(start).ok_or_else(no_http)).collect()
+}
+
+/// Says how it begins, then goes on for ever, a byte now and a byte then, until the server closes.
+pub(crate) fn drip(
+    address: SocketAddr,
+    begin: &[u8],
+    more: &[u8],
+    patience: Duration,
+) -> Result<Heard, Fault> {
+    /// Between two bytes.
+    const NOW_AND_THEN: Duration = Duration::from_millis(50);
+    let mut stream = say(address, begin);
+    stream.set_read_timeout(Some(NOW_AND_THEN)).unwrap();
+    let (began, mut heard) = (Instant::now(), Vec::new());
+    for byte in more.iter().cycle() {
+        if began.elapsed() > patience {
+            return Err(Fault::Hang);
+        }
+        // What the server said before it closed can be read all the same.
+        let _ = stream.write_all(&[*byte]);
+        let mut part = [0; 1024];
+        match stream.read(&mut part) {
+            Ok(0) => break,
+            Ok(read) => heard.extend_from_slice(&part[..read]),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(_) => break,
+        }
+    }
+    Ok(Heard { statuses: statuses(&heard)? })
+}
+
+/// What a process has grown by since.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    process: u32,
+    before_kib: u64,
+}
+
+impl Memory {
+    pub(crate) fn of(process: u32) -> Self {
+        Self { process, before_kib: highest_memory_kib(process) }
+    }
+
+    /// By how many KiB at most, or that it was more than that.
+    pub(crate) fn grown(&self, most_kib: u64) -> Result<u64, String> {
+        let grown = highest_memory_kib(self.process) - self.before_kib;
+        if grown < most_kib {
+            Ok(grown)
+        } else {
+            Err(format!("memory grew by {grown} KiB, not less than {most_kib}"))
+        }
+    }
 }
 
 /// The most memory that a process ever had, in KiB.
