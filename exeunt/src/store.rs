@@ -149,6 +149,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 /// # Errors
 ///
 /// [`sqlite::OpenError`] says what is wrong with the file and what to do.
+// Mutants: it is not there where this is tried, without the feature; with it, what replaces it does not build.
 #[cfg(feature = "sqlite")]
 pub fn open(path: impl AsRef<std::path::Path>) -> Result<Near<sqlite::SqliteStore>, sqlite::OpenError> {
     Ok(Near::new(sqlite::SqliteStore::open(path)?, DEFAULT_NEAR_BYTES))

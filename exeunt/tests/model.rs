@@ -12,7 +12,7 @@ use exeunt::store::{Created, DEFAULT_NEAR_BYTES, Store, StoreError};
 use exeunt::{Data, MemoryStore, Near, Record, SessionId, Timestamp, UserId, Verifier};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::test_runner::FileFailurePersistence;
+use proptest::test_runner::{FileFailurePersistence, RngAlgorithm, TestError, TestRng, TestRunner};
 
 use crate::common::announcing::Announcing;
 
@@ -221,6 +221,18 @@ proptest! {
             compare(&Near::new(Announcing::default(), bytes), &history)?;
         }
     }
+}
+
+#[test]
+fn a_cache_that_is_not_told_is_found_out() {
+    let cases = ProptestConfig { cases: 50, failure_persistence: None, max_shrink_iters: 0, ..histories(0) };
+    let drawn = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let found = TestRunner::new_with_rng(cases, drawn).run(&vec(step(), 1..60), |history| {
+        let mut store = Announcing::default();
+        store.silent = true;
+        compare(&Near::new(store, DEFAULT_NEAR_BYTES), &history)
+    });
+    assert!(matches!(found, Err(TestError::Fail(..))), "{found:?}");
 }
 
 #[cfg(feature = "sqlite")]

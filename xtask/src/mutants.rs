@@ -128,6 +128,18 @@ pub(crate) struct Options {
     last_commit: bool,
 }
 
+/// Two functions, of which a test looks at one.
+const PLANTED: &str = "\
+pub fn seen(numbers: &mut Vec<u8>) { numbers.push(1) }
+pub fn unseen(numbers: &mut Vec<u8>) { numbers.push(2) }
+#[test]
+fn one_is_added() {
+    let mut numbers = Vec::new();
+    seen(&mut numbers);
+    assert_eq!(numbers, [1]);
+}
+";
+
 /// Tries the mutants of one module, of all, or of the last commit.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     if options.last_commit {
@@ -135,6 +147,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     }
     let modules = chosen(options.module.as_deref())?;
     provide(root)?;
+    names_what_nobody_notices()?;
     if modules.iter().any(|module| !module.is_in_memory()) {
         test::provide(test::FOR_TESTS)?;
     }
@@ -164,6 +177,7 @@ pub(crate) fn of_the_last_commit(root: &Path) -> Result<()> {
         return Ok(());
     }
     provide(root)?;
+    names_what_nobody_notices()?;
     let files: Vec<_> = touched.into_iter().flat_map(files).collect();
     let mut part = vec!["--in-diff".into(), diff.into()];
     let found = output(mutants(root).args(&files).args(&part).arg("--list"))?.lines().count();
@@ -175,6 +189,25 @@ pub(crate) fn of_the_last_commit(root: &Path) -> Result<()> {
     println!("    {found} mutants in the last commit; one of {parts} parts is tried");
     part.extend(["--shard".into(), format!("0/{parts}").into()]);
     all_noticed(&try_all(root, &IN_MEMORY, &files, &part)?)
+}
+
+/// A check that names no mutant says nothing: one that nobody notices has to be named, and one that a test notices must not be.
+fn names_what_nobody_notices() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let root = folder.path();
+    std::fs::create_dir(root.join("src"))?;
+    std::fs::write(
+        root.join("Cargo.toml"),
+        "[package]\nname = \"exeunt\"\nedition = \"2024\"\n[workspace]\n",
+    )?;
+    std::fs::write(root.join("src/lib.rs"), PLANTED)?;
+    println!("    one that nobody notices is planted");
+    match &*ask(root, "", &["--lib"], &[])? {
+        [named] if named.contains("replace unseen with") => Ok(()),
+        named => bail!(
+            "of two mutants that were planted the one that nobody notices is to be named, not {named:?}"
+        ),
+    }
 }
 
 fn all_noticed(unnoticed: &[String]) -> Result<()> {
@@ -202,6 +235,7 @@ fn try_all(root: &Path, tests: &Tests, files: &[OsString], part: &[OsString]) ->
 ///
 /// A mutant that makes a test wait for ever was noticed: no person would wait longer.
 fn ask(root: &Path, features: &str, tests: &[&str], which: &[OsString]) -> Result<Vec<String>> {
+    std::fs::create_dir_all(root.join(FOLDER))?;
     let mut command = mutants(root);
     // For the build as well as for the test: what is not asked is not built.
     command.args(tests.iter().map(|test| format!("--cargo-arg={test}")));

@@ -262,6 +262,7 @@ impl Sessions {
 
     /// Whether it is time to note again that a session was seen.
     pub(crate) fn touch_is_due(&self, record: &Record) -> bool {
+        // Mutants: `true` only costs a call, since `touch` asks once more.
         self.0.lifetime.touch_is_due(record.seen_at(), self.now())
     }
 

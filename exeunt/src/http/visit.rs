@@ -116,6 +116,7 @@ impl Visit {
                 _ => Some(None),
             };
         }
+        // Mutants: `||` only makes a request wait where it need not, for something that has nothing to do then.
         let wait = touch == Touch::Now && known.untouched && !known.polls;
         if wait { None } else { known.session.clone() }
     }
@@ -146,6 +147,7 @@ impl Visit {
     /// Whether [`Visit::touch`] has something to do.
     pub(super) fn wants_touch(&self) -> bool {
         let known = self.known();
+        // Mutants: likewise `||`, and `true`.
         known.untouched && !known.polls && matches!(known.session, Some(Some(_)))
     }
 

@@ -74,6 +74,8 @@ impl Client {
         }
         match split(stored) {
             (_, None) => Self::new(stored),
+            // Mutants: where this arm is not taken, as where `is_plain` or `is_address` say no too often, the next one reads and
+            // writes the same anew. It is only quicker.
             (agent, Some(address))
                 if stored.len() <= Self::LIMIT && is_plain(agent) && is_address(address) =>
             {

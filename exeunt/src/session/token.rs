@@ -41,6 +41,7 @@ impl Token {
         if text.len() != TOKEN_TEXT {
             return None;
         }
+        // Mutants: `*` is more room than a token needs, and no more is read into it.
         let mut bytes = [0; TOKEN_BYTES + 2];
         let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
         let (id, rest) = bytes.get(..length)?.split_first_chunk::<8>()?;
@@ -134,6 +135,7 @@ impl SessionId {
 /// The milliseconds over as many of the random bits as there is room for; never negative where it is read as an `i64`.
 fn drawn(now: Timestamp, random: u32) -> u64 {
     let random = u64::from(random) & ((1 << RANDOM_BITS) - 1);
+    // Mutants: `^` is the same, since the milliseconds have left these bits at zero.
     ((now.as_millis() << RANDOM_BITS) | random) & (i64::MAX as u64)
 }
 
@@ -159,6 +161,7 @@ impl SessionId {
 
     /// Writes it behind `text`, as `Display` does.
     #[cfg(feature = "redis")]
+    // Mutants: it is not there where this is tried, without the feature; the tests on Redis fail without it.
     pub(crate) fn push_to(self, text: &mut String) {
         self.text(|id| text.push_str(id));
     }

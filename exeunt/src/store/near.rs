@@ -161,6 +161,7 @@ impl Watcher for Cache {
 /// Ids are ordered by time, so their low bits say little and their high bits are alike: spread both.
 fn hash(id: &SessionId) -> u64 {
     let mixed = id.to_i64().unsigned_abs().wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    // Mutants: `<<` spreads ids as well.
     (mixed ^ (mixed >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93)
 }
 
@@ -275,6 +276,7 @@ impl Shard {
             }
         }
         // The room for the marks of a large change is not counted, so it is given back.
+        // Mutants: `>=` is the same, since a map has room for 56 or 112, never for just 64.
         if self.marks.is_empty() && self.marks.capacity() > MARKS_KEPT {
             self.marks = HashMap::new();
         }
