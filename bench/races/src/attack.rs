@@ -13,7 +13,7 @@ use crate::server::{Server, slow};
 /// How long a slow request takes, in milliseconds.
 const SLOW: std::ops::Range<u64> = 20..60;
 /// After so long a cookie that was alive on another node is asked for once more.
-const LATER: Duration = Duration::from_secs(10);
+pub(crate) const LATER: Duration = Duration::from_secs(10);
 
 /// SplitMix64: the same lots for the same seed.
 #[derive(Clone, Debug)]
@@ -82,12 +82,12 @@ pub(crate) struct TwoNodes {
     pub(crate) rounds: u32,
     /// The other node took the cookie right after the logout was acknowledged.
     pub(crate) at_once: u32,
-    /// It did so again, [`LATER`] after the last logout.
+    /// It did so again, a while after the last logout.
     pub(crate) later: u32,
 }
 
 /// Both nodes serve a session; one ends it; the other is asked.
-pub(crate) fn two_nodes(a: &Server, b: &Server, rounds: u32) -> Result<TwoNodes> {
+pub(crate) fn two_nodes(a: &Server, b: &Server, rounds: u32, later: Duration) -> Result<TwoNodes> {
     let mut found = TwoNodes { rounds, at_once: 0, later: 0 };
     let mut alive = Vec::new();
     for round in 0..rounds {
@@ -101,7 +101,7 @@ pub(crate) fn two_nodes(a: &Server, b: &Server, rounds: u32) -> Result<TwoNodes>
     }
     found.at_once = u32::try_from(alive.len())?;
     if !alive.is_empty() {
-        thread::sleep(LATER);
+        thread::sleep(later);
         for cookie in &alive {
             found.later += u32::from(b.is_live(cookie)?);
         }
@@ -124,7 +124,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::targets::REQUESTS;
+    use crate::server::tests::{serve, serve_saying};
 
     /// A server with one session, whose slow request writes back what it loaded, under the old cookie or a new one.
     #[derive(Clone)]
@@ -175,11 +175,7 @@ mod tests {
             )
             .route("/slow", get(slow_and_saving))
             .with_state(state);
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-        let server = Server::listening(listener.local_addr().unwrap(), REQUESTS, lines);
-        runtime.spawn(async { axum::serve(listener, app).await });
-        in_flight(&server, 1, 5, true).unwrap()
+        in_flight(&serve_saying(app, lines), 1, 5, true).unwrap()
     }
 
     #[test]
@@ -195,6 +191,49 @@ mod tests {
         let found = attacked(false, true);
         assert!(found.across > 0, "{found:?}");
         assert_eq!((found.revived, found.logged_in_again), (0, 0));
+    }
+
+    /// One of two servers with one session, which may remember that it was there.
+    #[derive(Clone, Default)]
+    struct Node {
+        live: Arc<AtomicBool>,
+        remembered: Arc<AtomicBool>,
+        remembers: bool,
+    }
+
+    impl Node {
+        fn serve(self) -> Server {
+            let login = async |State(node): State<Self>| {
+                node.live.store(true, Ordering::SeqCst);
+                AppendHeaders([(SET_COOKIE, "id=one")])
+            };
+            let logout = async |State(node): State<Self>| {
+                node.live.store(false, Ordering::SeqCst);
+                node.remembered.store(false, Ordering::SeqCst);
+            };
+            let me = async |State(node): State<Self>| {
+                if node.live.load(Ordering::SeqCst) {
+                    node.remembered.store(node.remembers, Ordering::SeqCst);
+                }
+                match node.live.load(Ordering::SeqCst) || node.remembered.load(Ordering::SeqCst) {
+                    true => StatusCode::OK,
+                    false => StatusCode::UNAUTHORIZED,
+                }
+            };
+            let app = Router::new().route("/login", post(login)).route("/logout", post(logout));
+            serve(app.route("/me", get(me)).with_state(self))
+        }
+    }
+
+    #[test]
+    fn a_node_that_remembers_what_another_one_ended_is_found_out() {
+        let found = |remembers| {
+            let live = Arc::<AtomicBool>::default();
+            let node = || Node { live: Arc::clone(&live), remembers, ..Node::default() }.serve();
+            two_nodes(&node(), &node(), 3, Duration::ZERO).unwrap()
+        };
+        assert_eq!(found(true), TwoNodes { rounds: 3, at_once: 3, later: 3 });
+        assert_eq!(found(false), TwoNodes { rounds: 3, at_once: 0, later: 0 });
     }
 
     #[test]

@@ -39,10 +39,29 @@ pub(crate) struct Round {
     pub(crate) again: String,
 }
 
-/// Logs in, lets the store fail, logs out, lets the store come back, and replays the cookie.
+/// A store that goes away and comes back, and the server before it.
+pub(crate) trait Away {
+    fn start(&self) -> Result<Server>;
+    fn goes(&mut self) -> Result<()>;
+    fn comes_back(&mut self) -> Result<()>;
+}
+
+/// One of the targets, with its store in an engine.
+struct Engine<'a> {
+    target: &'a Target,
+    options: &'a Options,
+    place: Place,
+    kind: Kind,
+}
+
+/// One outage of that target's store.
 pub(crate) fn round(target: &Target, options: &Options, kind: Kind) -> Result<Round> {
-    let mut place = Place::of(target)?;
-    let mut server = place.start(target, options)?;
+    across(&mut Engine { target, options, place: Place::of(target)?, kind }, ONCE_MORE)
+}
+
+/// Logs in, lets the store fail, logs out, lets the store come back, and replays the cookie, twice.
+fn across(store: &mut impl Away, once_more: Duration) -> Result<Round> {
+    let mut server = store.start()?;
     // Every connection has been in use once.
     for _ in 0..8 {
         let other = server.login()?;
@@ -50,17 +69,17 @@ pub(crate) fn round(target: &Target, options: &Options, kind: Kind) -> Result<Ro
     }
     let cookie = server.login()?;
     ensure!(server.is_live(&cookie)?, "a fresh session lives");
-    begin(&mut place, target.kept, kind)?;
+    store.goes()?;
     let asked = Instant::now();
     let heard = server.logout(&cookie);
     let took = asked.elapsed();
-    end(&mut place, target.kept, kind)?;
+    store.comes_back()?;
     let mut logout = heard.words();
     if server.has_ended()? {
         logout += ", the process ended";
-        server = place.start(target, options)?;
+        server = store.start()?;
     }
-    let replay = replay(&server, &cookie);
+    let replay = replay(&server, &cookie, once_more);
     let again = match replay.ends_with("200") {
         true => format!("{}, then {}", server.logout(&cookie).words(), server.me(&cookie).words()),
         false => String::new(),
@@ -69,7 +88,7 @@ pub(crate) fn round(target: &Target, options: &Options, kind: Kind) -> Result<Ro
 }
 
 /// Asks until it is known whether the cookie is somebody's; then once more.
-fn replay(server: &Server, cookie: &str) -> String {
+fn replay(server: &Server, cookie: &str, once_more: Duration) -> String {
     let since = Instant::now();
     while since.elapsed() < BACK_WITHIN {
         let heard = server.me(cookie);
@@ -77,9 +96,9 @@ fn replay(server: &Server, cookie: &str) -> String {
             thread::sleep(Duration::from_millis(50));
             continue;
         }
-        thread::sleep(ONCE_MORE);
+        thread::sleep(once_more);
         let later = server.me(cookie);
-        let back = match since.elapsed().saturating_sub(ONCE_MORE).as_secs() {
+        let back = match since.elapsed().saturating_sub(once_more).as_secs() {
             0 | 1 => String::new(),
             seconds => format!("after {seconds} s: "),
         };
@@ -95,24 +114,112 @@ fn is_known(heard: &Heard) -> bool {
     matches!(heard.status(), Some(200 | 401))
 }
 
-fn begin(place: &mut Place, kept: Kept, kind: Kind) -> Result<()> {
-    match (kept, kind) {
-        (Kept::Postgres, Kind::Paused) => place.postgres.as_ref().context(NO_ENGINE)?.pause()?,
-        (Kept::Postgres, Kind::Killed) => place.postgres.as_mut().context(NO_ENGINE)?.kill(),
-        (_, Kind::Paused) => place.redis.as_ref().context(NO_ENGINE)?.pause(),
-        (_, Kind::Killed) => place.redis.as_mut().context(NO_ENGINE)?.kill(),
+impl Away for Engine<'_> {
+    fn start(&self) -> Result<Server> {
+        self.place.start(self.target, self.options)
     }
-    Ok(())
-}
 
-fn end(place: &mut Place, kept: Kept, kind: Kind) -> Result<()> {
-    match (kept, kind) {
-        (Kept::Postgres, Kind::Paused) => place.postgres.as_ref().context(NO_ENGINE)?.go_on()?,
-        (Kept::Postgres, Kind::Killed) => place.postgres.as_mut().context(NO_ENGINE)?.restart()?,
-        (_, Kind::Paused) => place.redis.as_ref().context(NO_ENGINE)?.go_on(),
-        (_, Kind::Killed) => place.redis.as_mut().context(NO_ENGINE)?.restart()?,
+    fn goes(&mut self) -> Result<()> {
+        let Place { postgres, redis, .. } = &mut self.place;
+        match (self.target.kept, self.kind) {
+            (Kept::Postgres, Kind::Paused) => postgres.as_ref().context(NO_ENGINE)?.pause()?,
+            (Kept::Postgres, Kind::Killed) => postgres.as_mut().context(NO_ENGINE)?.kill(),
+            (_, Kind::Paused) => redis.as_ref().context(NO_ENGINE)?.pause(),
+            (_, Kind::Killed) => redis.as_mut().context(NO_ENGINE)?.kill(),
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn comes_back(&mut self) -> Result<()> {
+        let Place { postgres, redis, .. } = &mut self.place;
+        match (self.target.kept, self.kind) {
+            (Kept::Postgres, Kind::Paused) => postgres.as_ref().context(NO_ENGINE)?.go_on()?,
+            (Kept::Postgres, Kind::Killed) => postgres.as_mut().context(NO_ENGINE)?.restart()?,
+            (_, Kind::Paused) => redis.as_ref().context(NO_ENGINE)?.go_on(),
+            (_, Kind::Killed) => redis.as_mut().context(NO_ENGINE)?.restart()?,
+        }
+        Ok(())
+    }
 }
 
 const NO_ENGINE: &str = "only what has an engine stands an outage of it";
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use axum::Router;
+    use axum::extract::State;
+    use axum::http::StatusCode;
+    use axum::http::header::SET_COOKIE;
+    use axum::response::AppendHeaders;
+    use axum::routing::{get, post};
+
+    use super::*;
+    use crate::server::tests::serve;
+
+    /// A server with one session, whose store can be away.
+    #[derive(Clone, Default)]
+    struct One {
+        live: Arc<AtomicBool>,
+        away: Arc<AtomicBool>,
+        /// Says that somebody is logged out although the store is away.
+        lies: bool,
+    }
+
+    impl Away for One {
+        fn start(&self) -> Result<Server> {
+            let login = async |State(server): State<Self>| {
+                server.live.store(true, Ordering::SeqCst);
+                AppendHeaders([(SET_COOKIE, "id=one")])
+            };
+            let app = Router::new().route("/login", post(login));
+            let app = app.route("/logout", post(logout)).route("/me", get(me));
+            Ok(serve(app.with_state(self.clone())))
+        }
+
+        fn goes(&mut self) -> Result<()> {
+            self.away.store(true, Ordering::SeqCst);
+            Ok(())
+        }
+
+        fn comes_back(&mut self) -> Result<()> {
+            self.away.store(false, Ordering::SeqCst);
+            Ok(())
+        }
+    }
+
+    async fn logout(State(server): State<One>) -> StatusCode {
+        match server.away.load(Ordering::SeqCst) {
+            true if server.lies => StatusCode::OK,
+            true => StatusCode::BAD_REQUEST,
+            false => {
+                server.live.store(false, Ordering::SeqCst);
+                StatusCode::OK
+            }
+        }
+    }
+
+    async fn me(State(server): State<One>) -> StatusCode {
+        let live = server.live.load(Ordering::SeqCst);
+        if live { StatusCode::OK } else { StatusCode::UNAUTHORIZED }
+    }
+
+    fn said(mut server: One) -> (String, String, String) {
+        let Round { logout, replay, again, .. } = across(&mut server, Duration::ZERO).unwrap();
+        (logout, replay, again)
+    }
+
+    #[test]
+    fn a_logout_that_was_acknowledged_while_the_store_was_away_is_found_out() {
+        let (logout, replay, again) = said(One { lies: true, ..One::default() });
+        assert_eq!((logout.as_str(), replay.as_str(), again.as_str()), ("200", "200", "200, then 401"));
+    }
+
+    #[test]
+    fn who_says_that_it_failed_is_not_accused() {
+        let (logout, replay, again) = said(One::default());
+        assert_eq!((logout.as_str(), replay.as_str(), again.as_str()), ("400", "200", "200, then 401"));
+    }
+}

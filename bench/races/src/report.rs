@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::Options;
-use crate::attack::{InFlight, TwoNodes, in_flight, two_nodes};
+use crate::attack::{InFlight, LATER, TwoNodes, in_flight, two_nodes};
 use crate::outage::{Kind, Round, round};
 use crate::tables;
 use crate::targets::{Attack, Place, TARGETS, Target};
@@ -87,7 +87,7 @@ fn nodes(chosen: &[&Target], options: &Options) -> Result<String> {
         println!("{}: two nodes", target.name);
         let place = Place::of(target)?;
         let (a, b) = (place.start(target, options)?, place.start(target, options)?);
-        let found = two_nodes(&a, &b, options.rounds).context(target.name)?;
+        let found = two_nodes(&a, &b, options.rounds, LATER).context(target.name)?;
         println!("    {found:?}");
         let TwoNodes { rounds, at_once, later } = found;
         writeln!(text, "| {} | {rounds} | {at_once} | {later} |", target.name)?;

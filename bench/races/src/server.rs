@@ -130,3 +130,31 @@ impl Drop for Server {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use axum::Router;
+
+    use super::*;
+    use crate::targets::REQUESTS;
+
+    /// A server within the test, which ends with it.
+    pub(crate) fn serve(app: Router) -> Server {
+        serve_saying(app, channel().1)
+    }
+
+    /// One that says something on these lines.
+    pub(crate) fn serve_saying(app: Router, lines: Receiver<String>) -> Server {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                axum::serve(listener, app).await
+            })
+        });
+        Server::listening(address, REQUESTS, lines)
+    }
+}
