@@ -14,7 +14,7 @@ use shuttle::thread::{JoinHandle, spawn};
 
 use super::store::sqlite::{DatabaseError, SqliteStore, rusqlite};
 use super::store::{Created, Near, Saved, Store as _, StoreError};
-use crate::session::{Data, Lifetime, Login, Parts, Record, SessionId, Timestamp, UserId};
+use crate::session::{Data, Lifetime, Login, Parts, Record, SessionId, Timestamp, UserId, Verifier};
 use crate::stand_in::time::let_deadlines_pass;
 
 const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
@@ -103,6 +103,46 @@ pub fn each_session_is_ended_by_one(path: &Path) -> Result<(), Found> {
         return Err("a session was ended twice, or by nobody".to_owned());
     }
     stage.settle()
+}
+
+/// A session that no cache has yet gets another secret while others look at it: once anybody was told so, nobody gets it with the old one.
+///
+/// # Errors
+///
+/// What was found.
+pub fn a_secret_that_was_replaced_is_not_served(path: &Path) -> Result<(), Found> {
+    let_deadlines_pass(false);
+    let stage = Stage::open(path, false)?;
+    let renew = stage.task(|stage| async move {
+        let (old, new) = (stage.kept.verifier(), Verifier::from_bytes([7; 32]));
+        match stage.near.renew(&stage.kept.id(), old, &new, NOW, stage.kept.expires_at()).await {
+            Ok(true) => stage.told.store(true, Ordering::SeqCst),
+            other => return Err(format!("a renewal was answered {other:?}")),
+        }
+        stage.look_for_the_old_secret().await
+    });
+    let looks = || stage.task(|stage| async move { stage.look_for_the_old_secret().await });
+    join(vec![looks(), renew, looks(), looks()]).map(drop)
+}
+
+/// A sweep by a clock by which both sessions have expired, while others look by one that is behind: what it has ended, nobody
+/// gets.
+///
+/// # Errors
+///
+/// What was found.
+pub fn what_a_sweep_ended_is_gone(path: &Path) -> Result<(), Found> {
+    let_deadlines_pass(false);
+    let stage = Stage::open(path, false)?;
+    stage.learn()?;
+    let sweep = stage.task(|stage| async move {
+        let purged = stage.near.purge(None, 10, stage.session.ends_at()).await.map_err(said)?;
+        match stage.ended(&purged.ended).await? {
+            true => Ok(()),
+            false => Err("a sweep left what had expired".to_owned()),
+        }
+    });
+    join(vec![stage.task(Stage::look_twice), sweep, stage.task(Stage::look_twice)]).map(drop)
 }
 
 /// Steps whose batch fails, at COMMIT or before: each is told so, nobody gets what was acknowledged as gone, and the
@@ -232,7 +272,7 @@ struct Stage {
     near: Arc<Near<SqliteStore>>,
     session: Arc<Record>,
     kept: Arc<Record>,
-    /// Whether somebody was told that the session is gone.
+    /// Whether somebody was told that the session is gone, or of a new secret.
     told: Arc<AtomicBool>,
     /// Whether steps may fail here.
     may_fail: bool,
@@ -309,6 +349,26 @@ impl Stage {
             }
             Err(error) => Err(said(error)),
         }
+    }
+
+    async fn look_for_the_old_secret(&self) -> Result<(), Found> {
+        for _ in 0..2 {
+            let (id, old) = (self.kept.id(), self.kept.verifier());
+            let was_told = self.told.load(Ordering::SeqCst);
+            let found = match self.near.peek(&id, NOW) {
+                Some(found) => Some(found),
+                None => self.near.load(&id, NOW).await.map_err(said)?,
+            };
+            match found {
+                Some(found) if found.verifier() != old => self.told.store(true, Ordering::SeqCst),
+                Some(_) if was_told => {
+                    return Err("the old secret is served after somebody was told of the new one".to_owned());
+                }
+                Some(_) => {}
+                None => return Err("a session that nobody ended is gone".to_owned()),
+            }
+        }
+        Ok(())
     }
 
     /// Writes to both sessions, with what was known of them at the beginning.

@@ -41,6 +41,17 @@ fn each_session_is_ended_by_one_of_two_in_every_order() {
 }
 
 #[test]
+fn a_secret_that_was_replaced_is_not_served_in_any_order() {
+    // R12
+    holds(checks::a_secret_that_was_replaced_is_not_served, 500);
+}
+
+#[test]
+fn what_a_sweep_ended_is_gone_in_every_order() {
+    holds(checks::what_a_sweep_ended_is_gone, 500);
+}
+
+#[test]
 fn a_failed_batch_is_told_to_all_in_every_order() {
     holds(checks::a_failed_batch_is_told_to_all, 600);
 }
@@ -74,8 +85,17 @@ fn a_cache_that_is_not_told_is_found_out() {
         found("cache not told", faulty::checks::a_logout_holds_where_callers_give_up),
         found("cache told late", faulty::checks::what_one_does_not_find_nobody_finds),
         found("ends not announced", faulty::checks::each_session_is_ended_by_one),
+        found("ends not announced", faulty::checks::what_a_sweep_ended_is_gone),
     ] {
         assert!(found.contains("after somebody was told that it is gone"), "{found}");
+    }
+}
+
+#[test]
+fn a_cache_that_is_not_told_of_a_new_secret_is_found_out() {
+    for fault in ["cache not told", "ends not announced"] {
+        let found = found(fault, faulty::checks::a_secret_that_was_replaced_is_not_served);
+        assert!(found.contains("the old secret is served"), "{found}");
     }
 }
 

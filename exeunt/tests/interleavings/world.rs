@@ -10,7 +10,7 @@ use exeunt::auth::Extend;
 use exeunt::{ManualClock, Sessions};
 
 use crate::desk::{Desk, Step};
-use crate::facts::{ABSOLUTE_TIMEOUT, BYSTANDER, Broken, EVERYWHERE, Facts, LIMIT};
+use crate::facts::{BYSTANDER, Broken, EVERYWHERE, Facts, LIMIT};
 use crate::people::{People, anna, ben};
 use crate::requests::{Op, Request, request, resume};
 use crate::setup::{self, Setup, TICK, at_once, sessions};
@@ -267,7 +267,6 @@ impl<'a> World<'a> {
     pub(crate) fn check(&self) -> Result<(), Broken> {
         for given in &self.facts.given {
             match at_once(resume(&self.probe, &given.token, Extend::No)) {
-                Some(record) if record.ends_at() <= self.probe.now() => return Err(ABSOLUTE_TIMEOUT),
                 Some(record) => self.facts.may_live(given, &record)?,
                 None if given.user == ben() && self.nothing_expired() => return Err(BYSTANDER),
                 None => {}
