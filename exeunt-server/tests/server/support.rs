@@ -236,9 +236,19 @@ impl Server {
     }
 
     pub(crate) fn try_login(&self, name: &str, password: &str) -> Answer {
+        self.try_login_with(&[], name, password)
+    }
+
+    /// Where alice has a session already: the new one takes its place.
+    pub(crate) fn try_login_over(&self, token: &str) -> Answer {
+        self.try_login_with(&[("Cookie", token)], "alice", PASSWORD)
+    }
+
+    fn try_login_with(&self, headers: &[(&str, &str)], name: &str, password: &str) -> Answer {
         kept::secret(password);
         let body = serde_json::json!({"username": name, "password": password}).to_string();
-        self.send("POST", "/api/auth/login", &[("Content-Type", "application/json")], &body)
+        let headers = [headers, &[("Content-Type", "application/json")]].concat();
+        self.send("POST", "/api/auth/login", &headers, &body)
     }
 
     /// Logs alice in.

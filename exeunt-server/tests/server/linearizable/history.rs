@@ -1,6 +1,6 @@
 //! What was asked of one session, when, and whether it can all have happened in one order.
 //!
-//! A session is a register that is live from its login on and gone from its logout on. Each operation has an effect at one
+//! A session is a register that is live from its login on and gone from its logout on, or from a login over it. Each operation has an effect at one
 //! moment between its invocation and its answer. An operation whose outcome is not known may have had one, then or later,
 //! or none.
 
@@ -15,7 +15,9 @@ pub(crate) enum Told {
     Gone,
     /// A logout: it ended the session.
     Ended,
-    /// A logout without an outcome.
+    /// A login that came with its cookie: it ended the session, or found it gone.
+    Replaced,
+    /// A logout, or such a login, without an outcome.
     Perhaps,
     /// A request with the cookie that says nothing about it.
     Nothing,
@@ -35,12 +37,13 @@ pub(crate) struct Operation {
 
 /// Says why there is no such order.
 ///
-/// The session ends at one moment, that of the logout that ended it, or of one whose outcome is not known: after everybody
-/// who was told that it lives was invoked, and before anybody who was told that it is gone was answered.
+/// The session ends at one moment, that of the logout that ended it, of a login over it, or of one of them whose outcome is not
+/// known: after everybody who was told that it lives was invoked, and before anybody who was told that it is gone was
+/// answered, or replaced it.
 pub(crate) fn check(history: &[Operation]) -> Result<(), String> {
     let of = |told: Told| history.iter().filter(move |operation| operation.told == told);
     let last_live = of(Told::Live).max_by_key(|operation| operation.from);
-    let first_gone = of(Told::Gone).min_by_key(|operation| operation.to);
+    let first_gone = of(Told::Gone).chain(of(Told::Replaced)).min_by_key(|operation| operation.to);
     let ended: Vec<_> = of(Told::Ended).collect();
     if let [one, another, ..] = ended.as_slice() {
         return Err(format!("ended twice: {one:?} and {another:?}"));
@@ -54,7 +57,10 @@ pub(crate) fn check(history: &[Operation]) -> Result<(), String> {
         (Some(logout), _) => may_end(logout.from, logout.to),
         (None, None) => true,
         // What was not answered may still happen at any time.
-        (None, Some(_)) => of(Told::Perhaps).any(|logout| may_end(logout.from, Duration::MAX)),
+        (None, Some(_)) => {
+            of(Told::Replaced).any(|login| may_end(login.from, login.to))
+                || of(Told::Perhaps).any(|logout| may_end(logout.from, Duration::MAX))
+        }
     };
     if fits {
         return Ok(());
@@ -75,7 +81,7 @@ mod tests {
         check(&history).is_ok()
     }
 
-    use Told::{Ended, Gone, Live, Nothing, Perhaps};
+    use Told::{Ended, Gone, Live, Nothing, Perhaps, Replaced};
 
     #[test] // R01
     fn a_broken_history_is_refused() {
@@ -91,6 +97,9 @@ mod tests {
             ),
             ("nobody ended it yet", &[(Gone, 0, 5), (Perhaps, 6, 7)]),
             ("a second logout finds none before the first is asked", &[(Gone, 0, 2), (Ended, 3, 4)]),
+            ("live after a login over it", &[(Replaced, 0, 10), (Live, 11, 12)]),
+            ("ended by a logout after a login over it", &[(Replaced, 0, 5), (Ended, 6, 10)]),
+            ("gone before the login over it was asked", &[(Gone, 0, 5), (Replaced, 6, 10)]),
         ] {
             assert!(!accepted(history), "{why}");
         }
@@ -107,6 +116,12 @@ mod tests {
             ("an unknown outcome that took none", &[(Perhaps, 0, 5), (Live, 6, 7)]),
             ("an unknown outcome, then another logout", &[(Perhaps, 0, 5), (Live, 6, 7), (Ended, 8, 9)]),
             ("one that says nothing", &[(Ended, 0, 5), (Nothing, 6, 7)]),
+            (
+                "a login over it, and one more",
+                &[(Live, 0, 1), (Replaced, 2, 5), (Replaced, 6, 9), (Gone, 7, 8)],
+            ),
+            ("a login over what was ended", &[(Ended, 0, 5), (Replaced, 6, 9)]),
+            ("a login over it within a logout that finds none", &[(Gone, 0, 9), (Replaced, 2, 5)]),
         ] {
             assert!(accepted(history), "{why}");
         }
@@ -124,7 +139,7 @@ mod tests {
                 && match (operation.told, live) {
                     (Live, true) => next(true),
                     (Gone, false) => next(false),
-                    (Ended, true) => next(false),
+                    (Ended, true) | (Replaced, _) => next(false),
                     (Nothing, live) => next(live),
                     (Perhaps, live) => next(false) || next(live),
                     (Live, false) | (Gone, true) | (Ended, false) => false,
@@ -140,7 +155,7 @@ mod tests {
             let history: Vec<_> = (0..lots.below(7))
                 .map(|_| {
                     let from = lots.below(12);
-                    let told = [Live, Live, Gone, Ended, Perhaps, Nothing][lots.below(6) as usize];
+                    let told = [Live, Live, Gone, Ended, Replaced, Perhaps, Nothing][lots.below(7) as usize];
                     operation(told, from, from + lots.below(6))
                 })
                 .collect();

@@ -1,11 +1,11 @@
-//! Logins, requests and logouts from several clients at once on two servers that share a store: for every session there is
-//! one order in which all of it can have happened.
+//! Requests, logouts and logins over a session from several clients at once on two servers that share a store: for every
+//! session there is one order in which all of it can have happened.
 //!
 //! Where two servers share an engine, its connections are cut now and then, so that some outcomes are not known.
 
 mod history;
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,13 +17,15 @@ use crate::support::{Answer, PASSWORD, Place, Server};
 
 /// How long each store is tried with every change.
 const SHORTLY: Duration = Duration::from_secs(3);
-/// Sessions that are in use at once.
+/// Sessions that are there when the clients begin.
 const SESSIONS: usize = 2;
 const CLIENTS: usize = 4;
 /// What each client asks of them together.
 const ASKED: usize = 40;
 /// One of so many operations of a client is a logout: each session sees a few, most of which find it gone.
 const A_LOGOUT_IN: u64 = 40;
+/// One of so many is a login over one of them, which is one more from then on.
+const A_LOGIN_IN: u64 = 40;
 /// In one of so many batches the engine's connections are cut, again and again.
 const A_CUT_IN: u64 = 2;
 const CUTS: usize = 5;
@@ -61,9 +63,23 @@ struct Total {
     sessions: usize,
     operations: usize,
     logouts: usize,
+    logins_over: usize,
     unknown: usize,
-    /// Requests that were told "live" or "gone" while a logout was on its way: without these nothing was put to the test.
+    /// Requests that were told "live" or "gone" while a logout, or a login over the session, was on its way: without these
+    /// nothing was put to the test.
     overlapping: usize,
+}
+
+/// A session, and all that was asked of it.
+struct Session {
+    token: String,
+    history: Mutex<Vec<Operation>>,
+}
+
+impl Session {
+    fn new(token: String) -> Arc<Self> {
+        Arc::new(Self { token, history: Mutex::default() })
+    }
 }
 
 /// R01, R02, R03
@@ -79,10 +95,11 @@ fn every_session_has_one_order(nodes: &[Server], cut: &(dyn Fn() + Sync)) {
         // A login that fails because connections were cut gives no session to look at.
         let logins = nodes.iter().cycle().take(SESSIONS).map(|node| node.try_login("alice", PASSWORD));
         let logins = logins.filter(|login| login.status == 200);
-        let sessions: Vec<_> = logins.map(|login| (login.token(), Mutex::new(Vec::new()))).collect();
+        let sessions: Vec<_> = logins.map(|login| Session::new(login.token())).collect();
         if sessions.is_empty() {
             continue;
         }
+        let sessions = Mutex::new(sessions);
         let cuts = lots.below(A_CUT_IN) == 0;
         thread::scope(|scope| {
             for client in 0..CLIENTS {
@@ -90,11 +107,13 @@ fn every_session_has_one_order(nodes: &[Server], cut: &(dyn Fn() + Sync)) {
                 let (sessions, began) = (&sessions, &began);
                 scope.spawn(move || {
                     for _ in 0..ASKED {
-                        let (_, (token, history)) = lots.one_of(sessions);
-                        let node = lots.one_of(nodes);
-                        let logs_out = lots.below(A_LOGOUT_IN) == 0;
-                        let operation = ask(node, token, logs_out, began);
-                        history.lock().unwrap().push(operation);
+                        let session = Arc::clone(lots.one_of(&sessions.lock().unwrap()).1);
+                        let (node, server) = lots.one_of(nodes);
+                        let from = began.elapsed();
+                        let (told, new) = ask(server, &session.token, &mut lots);
+                        let operation = Operation { told, node, from, to: began.elapsed() };
+                        session.history.lock().unwrap().push(operation);
+                        sessions.lock().unwrap().extend(new.map(Session::new));
                     }
                 });
             }
@@ -102,8 +121,8 @@ fn every_session_has_one_order(nodes: &[Server], cut: &(dyn Fn() + Sync)) {
                 scope.spawn(|| (0..CUTS).for_each(|_| cut()));
             }
         });
-        for (_, history) in sessions {
-            let history = history.into_inner().unwrap();
+        for session in sessions.into_inner().unwrap() {
+            let history = session.history.lock().unwrap();
             if let Err(why) = check(&history) {
                 panic!("seed {seed}: {why}\n{history:#?}");
             }
@@ -112,17 +131,28 @@ fn every_session_has_one_order(nodes: &[Server], cut: &(dyn Fn() + Sync)) {
     }
     let test = thread::current().name().unwrap_or_default().to_owned();
     println!("{test}: {total:?} in {:.1} s", began.elapsed().as_secs_f64());
-    assert!(total.logouts > 0 && total.overlapping > 0, "{total:?}");
+    assert!(total.logouts > 0 && total.logins_over > 0 && total.overlapping > 0, "{total:?}");
 }
 
-fn ask((node, server): (usize, &Server), token: &str, logs_out: bool, began: &Instant) -> Operation {
-    let from = began.elapsed();
-    let told = if logs_out {
-        logged_out(&server.call("DELETE", "/api/auth/logout", token))
+/// What came of one operation with this token, and the token of another session if there is one more.
+fn ask(server: &Server, token: &str, lots: &mut Lots) -> (Told, Option<String>) {
+    if lots.below(A_LOGIN_IN) == 0 {
+        let answer = server.try_login_over(token);
+        let told = replaced(&answer);
+        (told, (told == Told::Replaced).then(|| answer.token()))
+    } else if lots.below(A_LOGOUT_IN) == 0 {
+        (logged_out(&server.call("DELETE", "/api/auth/logout", token)), None)
     } else {
-        resumed(&server.call("GET", "/api/me", token))
-    };
-    Operation { told, node, from, to: began.elapsed() }
+        (resumed(&server.call("GET", "/api/me", token)), None)
+    }
+}
+
+fn replaced(answer: &Answer) -> Told {
+    match answer.status {
+        200 => Told::Replaced,
+        503 => Told::Perhaps,
+        _ => panic!("no such answer to a login: {answer:?}"),
+    }
 }
 
 fn logged_out(answer: &Answer) -> Told {
@@ -145,14 +175,16 @@ fn resumed(answer: &Answer) -> Told {
 
 impl Total {
     fn add(&mut self, history: &[Operation]) {
-        let logouts: Vec<_> =
-            history.iter().filter(|it| matches!(it.told, Told::Ended | Told::Perhaps)).collect();
+        let ends: Vec<_> = history
+            .iter()
+            .filter(|it| matches!(it.told, Told::Ended | Told::Replaced | Told::Perhaps))
+            .collect();
         self.sessions += 1;
         self.operations += history.len();
-        self.logouts += logouts.len();
+        self.logouts += history.iter().filter(|it| it.told == Told::Ended).count();
+        self.logins_over += history.iter().filter(|it| it.told == Told::Replaced).count();
         self.unknown += history.iter().filter(|it| matches!(it.told, Told::Perhaps | Told::Nothing)).count();
-        let overlaps =
-            |it: &&Operation| logouts.iter().any(|logout| it.from < logout.to && logout.from < it.to);
+        let overlaps = |it: &&Operation| ends.iter().any(|end| it.from < end.to && end.from < it.to);
         let told = history.iter().filter(|it| matches!(it.told, Told::Live | Told::Gone));
         self.overlapping += told.filter(overlaps).count();
     }
