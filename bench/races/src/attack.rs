@@ -45,6 +45,12 @@ pub(crate) struct InFlight {
     pub(crate) logged_in_again: u32,
 }
 
+impl InFlight {
+    pub(crate) fn holds(&self) -> bool {
+        (self.revived, self.logged_in_again) == (0, 0)
+    }
+}
+
 /// Logs in, begins a slow request, logs out in the middle of it, lets it finish, and replays the cookie.
 pub(crate) fn in_flight(server: &Server, seed: u64, rounds: u32, write: bool) -> Result<InFlight> {
     let mut lots = Lots::new(seed);
@@ -84,6 +90,12 @@ pub(crate) struct TwoNodes {
     pub(crate) at_once: u32,
     /// It did so again, a while after the last logout.
     pub(crate) later: u32,
+}
+
+impl TwoNodes {
+    pub(crate) fn holds(&self) -> bool {
+        (self.at_once, self.later) == (0, 0)
+    }
 }
 
 /// Both nodes serve a session; one ends it; the other is asked.
@@ -181,7 +193,7 @@ mod tests {
     #[test]
     fn a_server_that_writes_back_is_found_out() {
         let found = attacked(true, false);
-        assert!(found.across > 0 && found.revived > 0, "{found:?}");
+        assert!(found.across > 0 && found.revived > 0 && !found.holds(), "{found:?}");
         assert_eq!(found.logged_in_again, 0);
         assert!(attacked(true, true).logged_in_again > 0);
     }
@@ -190,7 +202,7 @@ mod tests {
     fn a_server_that_writes_nothing_back_is_not_accused() {
         let found = attacked(false, true);
         assert!(found.across > 0, "{found:?}");
-        assert_eq!((found.revived, found.logged_in_again), (0, 0));
+        assert_eq!((found.revived, found.logged_in_again, found.holds()), (0, 0, true));
     }
 
     /// One of two servers with one session, which may remember that it was there.
@@ -234,6 +246,7 @@ mod tests {
         };
         assert_eq!(found(true), TwoNodes { rounds: 3, at_once: 3, later: 3 });
         assert_eq!(found(false), TwoNodes { rounds: 3, at_once: 0, later: 0 });
+        assert_eq!([true, false].map(|remembers| found(remembers).holds()), [false, true]);
     }
 
     #[test]

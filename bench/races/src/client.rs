@@ -30,7 +30,7 @@ pub(crate) enum Heard {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// The cookie that it sets last, as `name=value`; one that is removed is none.
+    /// The cookies that it sets, as a browser sends them; one that is removed is none.
     pub(crate) cookie: Option<String>,
 }
 
@@ -43,7 +43,7 @@ impl Heard {
         }
     }
 
-    /// The cookie that it sets.
+    /// The cookies that it sets.
     pub(crate) fn cookie(&self) -> Option<&str> {
         match self {
             Self::Answer(answer) => answer.cookie.as_deref(),
@@ -108,16 +108,16 @@ fn parse(text: &str) -> Option<Answer> {
     let (head, _) = text.split_once("\r\n\r\n")?;
     let mut lines = head.lines();
     let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-    let mut cookie = None;
+    let mut cookies = Vec::new();
     for line in lines {
         let Some((name, value)) = line.split_once(": ") else { continue };
         if name.eq_ignore_ascii_case("set-cookie") {
             let pair = value.split(';').next().unwrap_or_default();
             let removed = pair.ends_with('=') || value.to_ascii_lowercase().contains("max-age=0");
-            cookie = (!removed).then(|| pair.to_owned());
+            cookies.extend((!removed).then_some(pair));
         }
     }
-    Some(Answer { status, cookie })
+    Some(Answer { status, cookie: (!cookies.is_empty()).then(|| cookies.join("; ")) })
 }
 
 #[cfg(test)]
@@ -127,11 +127,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cookie_that_is_removed_is_none() {
+    fn cookies_are_sent_back_as_they_were_set_and_one_that_is_removed_is_none() {
         let with = |line: &str| parse(&format!("HTTP/1.1 200 OK\r\n{line}\r\n\r\nbody")).unwrap();
         assert_eq!(with("Set-Cookie: id=abc; Path=/").cookie.as_deref(), Some("id=abc"));
         assert_eq!(with("set-cookie: id=; Max-Age=0").cookie, None);
         assert_eq!(with("set-cookie: id=gone; Path=/; Max-Age=0").cookie, None);
+        let two = "Set-Cookie: id=abc\r\nSet-Cookie: gone=; Max-Age=0\r\nSet-Cookie: client=def; Path=/";
+        assert_eq!(with(two).cookie.as_deref(), Some("id=abc; client=def"));
         assert_eq!(with("X-Other: id=abc"), Answer { status: 200, cookie: None });
         assert_eq!(parse("HTTP/1.1 200 OK\r\n"), None);
     }

@@ -61,6 +61,9 @@ struct Options {
     /// The command to be named in the tables.
     #[arg(long, default_value = "cargo xtask races")]
     command: String,
+    /// Whether it is an error if somebody's logout does not hold.
+    #[arg(long)]
+    hold: bool,
     /// A file with two marks; the tables replace what is between them.
     #[arg(long)]
     write: Option<PathBuf>,

@@ -39,6 +39,17 @@ pub(crate) struct Round {
     pub(crate) again: String,
 }
 
+impl Round {
+    /// What was said to be over is over, and a second logout does it where the first did not.
+    pub(crate) fn holds(&self) -> bool {
+        let acknowledged = self.logout.starts_with(['2', '3']);
+        match self.replay.ends_with("200") {
+            true => !acknowledged && self.again.ends_with("then 401"),
+            false => self.replay.ends_with("401"),
+        }
+    }
+}
+
 /// A store that goes away and comes back, and the server before it.
 pub(crate) trait Away {
     fn start(&self) -> Result<Server>;
@@ -206,20 +217,21 @@ mod tests {
         if live { StatusCode::OK } else { StatusCode::UNAUTHORIZED }
     }
 
-    fn said(mut server: One) -> (String, String, String) {
-        let Round { logout, replay, again, .. } = across(&mut server, Duration::ZERO).unwrap();
-        (logout, replay, again)
+    fn said(mut server: One) -> (String, String, String, bool) {
+        let round = across(&mut server, Duration::ZERO).unwrap();
+        let holds = round.holds();
+        (round.logout, round.replay, round.again, holds)
     }
 
     #[test]
     fn a_logout_that_was_acknowledged_while_the_store_was_away_is_found_out() {
-        let (logout, replay, again) = said(One { lies: true, ..One::default() });
-        assert_eq!((logout.as_str(), replay.as_str(), again.as_str()), ("200", "200", "200, then 401"));
+        let (logout, replay, again, holds) = said(One { lies: true, ..One::default() });
+        assert_eq!((&*logout, &*replay, &*again, holds), ("200", "200", "200, then 401", false));
     }
 
     #[test]
     fn who_says_that_it_failed_is_not_accused() {
-        let (logout, replay, again) = said(One::default());
-        assert_eq!((logout.as_str(), replay.as_str(), again.as_str()), ("400", "200", "200, then 401"));
+        let (logout, replay, again, holds) = said(One::default());
+        assert_eq!((&*logout, &*replay, &*again, holds), ("400", "200", "200, then 401", true));
     }
 }

@@ -66,6 +66,7 @@ fn slow_requests(chosen: &[&Target], options: &Options) -> Result<String> {
             let server = place.start(target, options)?;
             let found = in_flight(&server, options.seed, options.rounds, write).context(target.name)?;
             println!("    {found:?}");
+            ensure!(found.holds() || !options.hold, "{}: the logout does not hold", target.name);
             let InFlight { rounds, across, revived, logged_in_again } = found;
             let (name, does) = (target.name, does(write));
             writeln!(text, "| {name} | {rounds} | {does} | {across} | {revived} | {logged_in_again} |")?;
@@ -89,6 +90,7 @@ fn nodes(chosen: &[&Target], options: &Options) -> Result<String> {
         let (a, b) = (place.start(target, options)?, place.start(target, options)?);
         let found = two_nodes(&a, &b, options.rounds, LATER).context(target.name)?;
         println!("    {found:?}");
+        ensure!(found.holds() || !options.hold, "{}: the logout does not hold", target.name);
         let TwoNodes { rounds, at_once, later } = found;
         writeln!(text, "| {} | {rounds} | {at_once} | {later} |", target.name)?;
     }
@@ -108,6 +110,7 @@ fn outages(chosen: &[&Target], options: &Options) -> Result<String> {
             for _ in 0..options.outages {
                 let round = round(target, options, kind).context(target.name)?;
                 println!("    {round:?}");
+                ensure!(round.holds() || !options.hold, "{}: the logout does not hold", target.name);
                 rounds.push(round);
             }
             let longest = rounds.iter().map(|round| round.took.as_secs_f64()).fold(0.0, f64::max);

@@ -183,7 +183,9 @@ impl Place {
 
     /// A call of the program `exeunt`, which is built beside this one.
     fn exeunt(&self, words: &[&str]) -> Result<Command> {
-        let mut command = Command::new(this_program()?.with_file_name("exeunt"));
+        let program = this_program()?.with_file_name("exeunt");
+        ensure!(program.exists(), "`cargo build --package exeunt-server` makes {}", program.display());
+        let mut command = Command::new(program);
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("EXEUNT_"))
         {
             command.env_remove(name);
