@@ -1,5 +1,5 @@
-//! Whatever the sessions' store does to one step of a request, each route answers by the table: after one deadline at most,
-//! and never that somebody is logged out who may not be.
+//! Whatever the sessions' store does to one step of a request, each route answers by the table: after one deadline for each
+//! time that it meets a step that hangs, and never that somebody is logged out who may not be.
 //!
 //! Must never leave a route out: what there is, the router says.
 
@@ -150,9 +150,7 @@ impl Server {
             |text: &str| filled.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
         (fill(row.path), fill(row.body), cookie)
     }
-}
 
-impl Server {
     /// The secret of a link to set a new password by, as it was sent to that address.
     async fn link(&self, email: &str) -> String {
         let folder = self.folder.path().join(email);
