@@ -51,7 +51,7 @@ impl Round {
 }
 
 /// A store that goes away and comes back, and the server before it.
-pub(crate) trait Away {
+trait Away {
     fn start(&self) -> Result<Server>;
     fn goes(&mut self) -> Result<()>;
     fn comes_back(&mut self) -> Result<()>;

@@ -1,8 +1,8 @@
 //! What was asked of one session, when, and whether it can all have happened in one order.
 //!
-//! A session is a register that is live from its login on and gone from its logout on, or from a login over it. Each operation has an effect at one
-//! moment between its invocation and its answer. An operation whose outcome is not known may have had one, then or later,
-//! or none.
+//! A session is a register that is live from its login on and gone from its logout on, or from a login over it. Each
+//! operation has an effect at one moment between its invocation and its answer. An operation whose outcome is not known may
+//! have had one, then or later, or none.
 
 use std::time::Duration;
 
