@@ -105,7 +105,8 @@ pub fn each_session_is_ended_by_one(path: &Path) -> Result<(), Found> {
     stage.settle()
 }
 
-/// A session that no cache has yet gets another secret while others look at it: once anybody was told so, nobody gets it with the old one.
+/// A session that no cache has yet gets another secret while others look at it: once anybody was told so, nobody gets it with
+/// the old one.
 ///
 /// # Errors
 ///
