@@ -128,14 +128,23 @@ pub(crate) struct Options {
     last_commit: bool,
 }
 
-/// Two functions, of which a test looks at one.
+/// Three functions: the unit test looks at one, the other test at another, and nobody at the third.
 const PLANTED: &str = "\
 pub fn seen(numbers: &mut Vec<u8>) { numbers.push(1) }
-pub fn unseen(numbers: &mut Vec<u8>) { numbers.push(2) }
+pub fn seen_by_others(numbers: &mut Vec<u8>) { numbers.push(1) }
+pub fn unseen(numbers: &mut Vec<u8>) { numbers.push(1) }
 #[test]
 fn one_is_added() {
     let mut numbers = Vec::new();
     seen(&mut numbers);
+    assert_eq!(numbers, [1]);
+}
+";
+const PLANTED_TEST: &str = "\
+#[test]
+fn one_is_added() {
+    let mut numbers = Vec::new();
+    exeunt::seen_by_others(&mut numbers);
     assert_eq!(numbers, [1]);
 }
 ";
@@ -187,26 +196,30 @@ pub(crate) fn of_the_last_commit(root: &Path) -> Result<()> {
     }
     let parts = found.div_ceil(OF_A_COMMIT);
     println!("    {found} mutants in the last commit; one of {parts} parts is tried");
-    part.extend(["--shard".into(), format!("0/{parts}").into()]);
+    // Here and there, and not just in the first file.
+    part.extend(["--sharding=round-robin".into(), "--shard".into(), format!("0/{parts}").into()]);
     all_noticed(&try_all(root, &IN_MEMORY, &files, &part)?)
 }
 
-/// A check that names no mutant says nothing: one that nobody notices has to be named, and one that a test notices must not be.
+/// A check that names no mutant says nothing: one that nobody notices has to be named, and those that a test notices must not be.
 fn names_what_nobody_notices() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let root = folder.path();
-    std::fs::create_dir(root.join("src"))?;
+    for folder in ["src", "tests"] {
+        std::fs::create_dir(root.join(folder))?;
+    }
     std::fs::write(
         root.join("Cargo.toml"),
         "[package]\nname = \"exeunt\"\nedition = \"2024\"\n[workspace]\n",
     )?;
     std::fs::write(root.join("src/lib.rs"), PLANTED)?;
+    std::fs::write(root.join("tests/others.rs"), PLANTED_TEST)?;
     println!("    one that nobody notices is planted");
-    match &*ask(root, "", &["--lib"], &[])? {
+    match &*try_all(root, &Tests { features: "", others: &["--test=others"] }, &[], &[])? {
         [named] if named.contains("replace unseen with") => Ok(()),
-        named => bail!(
-            "of two mutants that were planted the one that nobody notices is to be named, not {named:?}"
-        ),
+        named => {
+            bail!("of three that were planted the one that nobody notices is to be named, not {named:?}")
+        }
     }
 }
 

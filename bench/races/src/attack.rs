@@ -187,7 +187,7 @@ mod tests {
             )
             .route("/slow", get(slow_and_saving))
             .with_state(state);
-        in_flight(&serve_saying(app, lines), 1, 5, true).unwrap()
+        in_flight(&serve_saying(app, lines), 1, 20, true).unwrap()
     }
 
     #[test]

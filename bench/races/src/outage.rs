@@ -43,9 +43,10 @@ impl Round {
     /// What was said to be over is over, and a second logout does it where the first did not.
     pub(crate) fn holds(&self) -> bool {
         let acknowledged = self.logout.starts_with(['2', '3']);
+        let lived = self.replay.contains("200");
         match self.replay.ends_with("200") {
             true => !acknowledged && self.again.ends_with("then 401"),
-            false => self.replay.ends_with("401"),
+            false => self.replay.ends_with("401") && !(acknowledged && lived),
         }
     }
 }
@@ -227,6 +228,20 @@ mod tests {
     fn a_logout_that_was_acknowledged_while_the_store_was_away_is_found_out() {
         let (logout, replay, again, holds) = said(One { lies: true, ..One::default() });
         assert_eq!((&*logout, &*replay, &*again, holds), ("200", "200", "200, then 401", false));
+    }
+
+    #[test]
+    fn who_was_told_that_it_is_over_may_not_be_let_in_once() {
+        let round = |logout: &str, replay: &str| Round {
+            logout: logout.to_owned(),
+            took: Duration::ZERO,
+            replay: replay.to_owned(),
+            again: String::new(),
+        };
+        assert!(!round("200", "200, then 401").holds());
+        assert!(!round("200", "after 3 s: 200, then 401").holds());
+        assert!(!round("400", "not back in 30 s").holds());
+        assert!(round("200", "401").holds() && round("no answer", "200, then 401").holds());
     }
 
     #[test]

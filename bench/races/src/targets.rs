@@ -89,7 +89,7 @@ pub(crate) const TARGETS: &[Target] = &[
         &[Outage],
     ),
     of("passport, MemoryStore", Program::Node("passport", "memory"), Kept::Memory, &[InFlight]),
-    of("passport, connect-redis", Program::Node("passport", "redis"), Kept::Redis, &[InFlight, TwoNodes]),
+    of("passport, connect-redis", Program::Node("passport", "redis"), Kept::Redis, ALL),
     of("axum-login, MemoryStore", Program::Peer("axum-login", "memory"), Kept::Memory, &[InFlight]),
     of("axum-login, RedisStore", Program::Peer("axum-login", "redis"), Kept::Redis, ALL),
     of(

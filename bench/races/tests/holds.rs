@@ -12,5 +12,7 @@ fn no_attack_breaks_a_logout_of_ours() {
     println!("{said}");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let found = |what: &str| said.matches(what).count();
+    let across = said.split("across: ").skip(1).filter(|found| !found.starts_with('0')).count();
+    assert!(across > 0, "a request was in flight across a logout");
     assert_eq!([found("InFlight {"), found("TwoNodes {"), found("Round {")], [8, 2, 4], "all were attacked");
 }

@@ -93,7 +93,9 @@ fn no_mutation_of_a_request_brings_a_server_error_or_a_hang() {
     });
     assert_eq!(server.me(&victim), 200);
     let grown = memory.grown(most_memory_kib()).unwrap();
-    println!("{rounds} mutated requests, {heard:?} of them answered; memory grew by {grown} KiB");
+    let heard = heard.into_inner();
+    println!("{rounds} mutated requests, {heard} of them answered; memory grew by {grown} KiB");
+    assert!(heard > rounds / 2, "most were answered");
     assert_eq!(server.stop().0.code(), Some(0));
     assert!(!place.log().contains("panic"), "no handler panicked");
 }
@@ -296,10 +298,12 @@ fn the_attack_notices_a_server_that_fails_hangs_or_babbles() {
 
 #[test]
 fn the_attack_notices_memory_that_grows_with_what_is_sent() {
+    // What other tests have had at most before this one begins is forgotten.
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
     let memory = Memory::of(std::process::id());
     let mut kept = vec![0_u8; 320 * 1024 * 1024];
     kept.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
-    let said = memory.grown(256 * 1024).unwrap_err();
+    let said = memory.grown(128 * 1024).unwrap_err();
     println!("{said}");
     assert_eq!(kept.len() % 4096, 0);
 }

@@ -96,12 +96,14 @@ pub(super) fn split(stored: &str) -> (&str, Option<&str>) {
     parts.map_or((stored, None), |(agent, address)| (agent, Some(address)))
 }
 
+// Mutants: `false` only leaves the quicker way untaken, see `Client::restore`.
 fn is_plain(text: &str) -> bool {
     // To the end whatever is found: so the compiler looks at many bytes at once.
     text.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'))
 }
 
 /// Whether it reads as one; whether it is one is asked when somebody wants it.
+// Mutants: `false`, or `&&`, likewise.
 fn is_address(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':'))
 }

@@ -69,7 +69,7 @@ pub(crate) struct FaultyStore {
     plan: Mutex<Plan>,
     broken: Broken,
     /// For tests in which real files are asked beside it, whose answers no clock may overtake: tokio's clock stands, and so
-    /// runs ahead, only while a step hangs.
+    /// runs ahead, only while a step waits.
     pub(crate) in_real_time: bool,
 }
 
@@ -117,7 +117,7 @@ impl FaultyStore {
             if fate.answers { answer } else { Err(StoreError::new("faulty", "the answer was lost")) }
         });
         let deadline = if self.broken == Broken::NoDeadline { FOR_EVER } else { DEADLINE };
-        let stands = self.in_real_time && fate.wait + fate.then > DEADLINE;
+        let stands = self.in_real_time && !(fate.wait + fate.then).is_zero();
         if stands {
             tokio::time::pause();
         }

@@ -1,5 +1,6 @@
 //! The table: each route, what it cannot do without, and its answers.
 
+use self::Whose::{His, Other, Own};
 use super::faulty::Step;
 use super::faulty::Step::{Create, Destroy, DestroyAll, List, Load, Ping, Renew, Walk};
 
@@ -19,14 +20,25 @@ pub(super) struct Row {
     pub(super) fine: u16,
     /// What it cannot do without, and what it answers then.
     pub(super) fails: &'static [(Step, u16)],
-    /// Whether alice's session is over if all is well.
-    pub(super) ends: bool,
+    /// Which sessions are over if all is well, or at least their cookies.
+    pub(super) ends: &'static [Whose],
     /// How often it may come upon one and the same fault.
     pub(super) meets: usize,
 }
 
+/// A session of those that a request is prepared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// The one that asks.
+    Own,
+    /// Another one of alice.
+    Other,
+    /// That of bob.
+    His,
+}
+
 const fn row(method: &'static str, path: &'static str, fine: u16, fails: &'static [(Step, u16)]) -> Row {
-    Row { method, path, body: "", cookie: true, fine, fails, ends: false, meets: 1 }
+    Row { method, path, body: "", cookie: true, fine, fails, ends: &[], meets: 1 }
 }
 
 const fn get(path: &'static str, fails: &'static [(Step, u16)]) -> Row {
@@ -49,24 +61,24 @@ const PAGES: &[Row] = &[
     Row { cookie: false, ..get("/login", &[]) },
     Row { cookie: false, ..form("/login", FORM, &[(Create, 503)]) },
     // If the session that was there cannot be ended, the new one is to be ended.
-    Row { meets: 2, ends: true, ..form("/login", FORM, &[(Create, 503), (Load, 503), (Destroy, 503)]) },
-    Row { ends: true, ..form("/logout", "", &[(Load, 502), (Destroy, 502)]) },
+    Row { meets: 2, ..form("/login", FORM, &[(Create, 503), (Load, 503), (Destroy, 503)]) }.ending(&[Own]),
+    form("/logout", "", &[(Load, 502), (Destroy, 502)]).ending(&[Own]),
     Row { cookie: false, ..form("/logout", "", &[]) },
     get("/again?next=%2Fhome", LOAD),
-    form("/again", "form={form}&password=correct+horse+battery+staple", &[(Load, 503), (Renew, 503)]),
+    form("/again", "form={form}&password=correct+horse+battery+staple", &[(Load, 503), (Renew, 503)])
+        .ending(&[Own]),
     form(
         "/again",
         "form={form}&password=correct+horse+battery+staple&then=others",
         &[(Load, 503), (Renew, 503), (DestroyAll, 503)],
-    ),
-    Row {
-        ends: true,
-        ..form(
-            "/again",
-            "form={form}&password=correct+horse+battery+staple&then=all",
-            &[(Load, 503), (Renew, 503), (DestroyAll, 502)],
-        )
-    },
+    )
+    .ending(&[Own, Other]),
+    form(
+        "/again",
+        "form={form}&password=correct+horse+battery+staple&then=all",
+        &[(Load, 503), (Renew, 503), (DestroyAll, 502)],
+    )
+    .ending(&[Own, Other]),
     get("/password", LOAD),
     Row {
         fine: 200,
@@ -76,15 +88,17 @@ const PAGES: &[Row] = &[
              &password=correct+horse+battery+staple&again=correct+horse+battery+staple",
             &[(Load, 503), (Renew, 503), (DestroyAll, 503)],
         )
+        .ending(&[Own, Other])
     },
     get("/sessions", &[(Load, 503), (List, 503)]),
-    Row { ends: true, ..form("/sessions/end", "form={form}&session={own}", &[(Load, 503), (Destroy, 502)]) },
-    form("/sessions/end", "form={form}&session={other}", &[(Load, 503), (Destroy, 503)]),
-    form("/sessions/others", "form={form}", &[(Load, 503), (DestroyAll, 503)]),
-    Row { ends: true, ..form("/sessions/all", "form={form}", &[(Load, 503), (DestroyAll, 502)]) },
+    form("/sessions/end", "form={form}&session={own}", &[(Load, 503), (Destroy, 502)]).ending(&[Own]),
+    form("/sessions/end", "form={form}&session={other}", &[(Load, 503), (Destroy, 503)]).ending(&[Other]),
+    form("/sessions/others", "form={form}", &[(Load, 503), (DestroyAll, 503)]).ending(&[Other]),
+    form("/sessions/all", "form={form}", &[(Load, 503), (DestroyAll, 502)]).ending(&[Own, Other]),
     // Who is logged in sees it there, if anybody can tell; the page is there whoever can.
     get("/reset?secret={link}", &[]),
-    Row { fine: 200, ..form("/reset", "secret={link}&password={new}&again={new}", &[(DestroyAll, 503)]) },
+    Row { fine: 200, ..form("/reset", "secret={link}&password={new}&again={new}", &[(DestroyAll, 503)]) }
+        .ending(&[His]),
     get("/reset/ask", &[]),
     Row { fine: 200, ..form("/reset/ask", "username=bob", &[]) },
     get("/setup?secret={setup}", &[]),
@@ -100,11 +114,15 @@ const ADMINISTRATION: &[Row] = &[
     get("/admin/accounts", LOAD),
     form("/admin/accounts", "form={form}&username={new}&password=correct+horse+battery+staple", LOAD),
     get("/admin/account?id={bob}", &[(Load, 503), (List, 503)]),
-    form("/admin/account", "form={form}&id={bob}&change=disable", &[(Load, 503), (DestroyAll, 503)]),
-    form("/admin/account", "form={form}&id={bob}&change=remove", &[(Load, 503), (DestroyAll, 503)]),
-    form("/admin/account", "form={form}&id={bob}&change=end_sessions", &[(Load, 503), (DestroyAll, 503)]),
+    form("/admin/account", "form={form}&id={bob}&change=disable", &[(Load, 503), (DestroyAll, 503)])
+        .ending(&[His]),
+    form("/admin/account", "form={form}&id={bob}&change=remove", &[(Load, 503), (DestroyAll, 503)])
+        .ending(&[His]),
+    form("/admin/account", "form={form}&id={bob}&change=end_sessions", &[(Load, 503), (DestroyAll, 503)])
+        .ending(&[His]),
     get("/admin/sessions", &[(Load, 503), (Walk, 503)]),
-    form("/admin/sessions", "form={form}&user={bob}&session={his}", &[(Load, 503), (Destroy, 503)]),
+    form("/admin/sessions", "form={form}&user={bob}&session={his}", &[(Load, 503), (Destroy, 503)])
+        .ending(&[His]),
     get("/admin/events", LOAD),
     get("/api/admin/accounts", LOAD),
     Row {
@@ -114,18 +132,16 @@ const ADMINISTRATION: &[Row] = &[
     get("/api/admin/accounts/{bob}", LOAD),
     Row {
         body: r#"{"disabled":true}"#,
-        ..row("PATCH", "/api/admin/accounts/{bob}", 200, &[(Load, 503), (DestroyAll, 503)])
+        ..row("PATCH", "/api/admin/accounts/{bob}", 200, &[(Load, 503), (DestroyAll, 503)]).ending(&[His])
     },
-    row("DELETE", "/api/admin/accounts/{bob}", 200, &[(Load, 503), (DestroyAll, 503)]),
+    row("DELETE", "/api/admin/accounts/{bob}", 200, &[(Load, 503), (DestroyAll, 503)]).ending(&[His]),
     get("/api/admin/sessions", &[(Load, 503), (Walk, 503)]),
     get("/api/admin/sessions?account={bob}", &[(Load, 503), (List, 503)]),
-    row("DELETE", "/api/admin/sessions?account={bob}", 200, &[(Load, 503), (DestroyAll, 503)]),
-    Row {
-        ends: true,
-        ..row("DELETE", "/api/admin/sessions", 200, &[(Load, 503), (Walk, 503), (DestroyAll, 503)])
-    },
+    row("DELETE", "/api/admin/sessions?account={bob}", 200, &[(Load, 503), (DestroyAll, 503)]).ending(&[His]),
+    row("DELETE", "/api/admin/sessions", 200, &[(Load, 503), (Walk, 503), (DestroyAll, 503)])
+        .ending(&[Own, Other]),
     get("/api/admin/sessions/{his}", LOAD),
-    row("DELETE", "/api/admin/sessions/{his}", 204, &[(Load, 503), (Destroy, 503)]),
+    row("DELETE", "/api/admin/sessions/{his}", 204, &[(Load, 503), (Destroy, 503)]).ending(&[His]),
     get("/api/admin/events", LOAD),
 ];
 
@@ -136,26 +152,27 @@ const API: &[Row] = &[
     Row {
         body: JSON,
         meets: 2,
-        ends: true,
-        ..row("POST", "/api/auth/login", 200, &[(Create, 503), (Load, 503), (Destroy, 503)])
+        ..row("POST", "/api/auth/login", 200, &[(Create, 503), (Load, 503), (Destroy, 503)]).ending(&[Own])
     },
-    Row { body: JSON, ..row("POST", "/api/auth/reauthenticate", 200, &[(Load, 503), (Renew, 503)]) },
+    Row { body: JSON, ..row("POST", "/api/auth/reauthenticate", 200, &[(Load, 503), (Renew, 503)]) }
+        .ending(&[Own]),
     Row {
         body: r#"{"current":"correct horse battery staple","new":"correct horse battery staple"}"#,
         ..row("POST", "/api/auth/password", 200, &[(Load, 503), (Renew, 503), (DestroyAll, 503)])
+            .ending(&[Own, Other])
     },
-    Row { ends: true, ..row("DELETE", "/api/auth/logout", 200, &[(Load, 502), (Destroy, 502)]) },
-    Row { ends: true, ..row("POST", "/api/auth/logout", 200, &[(Load, 502), (Destroy, 502)]) },
+    row("DELETE", "/api/auth/logout", 200, &[(Load, 502), (Destroy, 502)]).ending(&[Own]),
+    row("POST", "/api/auth/logout", 200, &[(Load, 502), (Destroy, 502)]).ending(&[Own]),
     Row { cookie: false, ..row("DELETE", "/api/auth/logout", 200, &[]) },
     get("/api/auth/sessions", &[(Load, 503), (List, 503)]),
-    row("DELETE", "/api/auth/sessions?others", 200, &[(Load, 503), (DestroyAll, 503)]),
-    Row { ends: true, ..row("DELETE", "/api/auth/sessions", 200, &[(Load, 503), (DestroyAll, 503)]) },
-    row("DELETE", "/api/auth/sessions/{other}", 204, &[(Load, 503), (Destroy, 503)]),
-    Row { ends: true, ..row("DELETE", "/api/auth/sessions/{own}", 204, &[(Load, 503), (Destroy, 503)]) },
+    row("DELETE", "/api/auth/sessions?others", 200, &[(Load, 503), (DestroyAll, 503)]).ending(&[Other]),
+    row("DELETE", "/api/auth/sessions", 200, &[(Load, 503), (DestroyAll, 503)]).ending(&[Own, Other]),
+    row("DELETE", "/api/auth/sessions/{other}", 204, &[(Load, 503), (Destroy, 503)]).ending(&[Other]),
+    row("DELETE", "/api/auth/sessions/{own}", 204, &[(Load, 503), (Destroy, 503)]).ending(&[Own]),
     Row { body: r#"{"username":"bob"}"#, ..row("POST", "/api/auth/reset", 202, &[]) },
     Row {
         body: r#"{"secret":"{link}","password":"{new}"}"#,
-        ..row("POST", "/api/auth/reset/confirm", 200, &[(DestroyAll, 503)])
+        ..row("POST", "/api/auth/reset/confirm", 200, &[(DestroyAll, 503)]).ending(&[His])
     },
     get("/openapi.json", &[]),
     get("/healthz", &[]),
@@ -167,6 +184,10 @@ pub(super) fn table() -> impl Iterator<Item = &'static Row> {
 }
 
 impl Row {
+    const fn ending(self, ends: &'static [Whose]) -> Self {
+        Self { ends, ..self }
+    }
+
     pub(super) fn mentions(&self, what: &str) -> bool {
         self.path.contains(what) || self.body.contains(what)
     }

@@ -88,7 +88,7 @@ fn every_session_has_one_order(nodes: &[Server], cut: &(dyn Fn() + Sync)) {
     let long = minutes(SHORTLY);
     for seed in 0.. {
         // Shortly or not: on a busy machine, until something was put to the test at all.
-        if began.elapsed() > long && (total.overlapping > 0 || seed > ENOUGH) {
+        if began.elapsed() > long && (total.is_a_test() || seed > ENOUGH) {
             break;
         }
         let mut lots = Lots::new(seed);
@@ -131,7 +131,7 @@ fn every_session_has_one_order(nodes: &[Server], cut: &(dyn Fn() + Sync)) {
     }
     let test = thread::current().name().unwrap_or_default().to_owned();
     println!("{test}: {total:?} in {:.1} s", began.elapsed().as_secs_f64());
-    assert!(total.logouts > 0 && total.logins_over > 0 && total.overlapping > 0, "{total:?}");
+    assert!(total.is_a_test(), "{total:?}");
 }
 
 /// What came of one operation with this token, and the token of another session if there is one more.
@@ -174,6 +174,11 @@ fn resumed(answer: &Answer) -> Told {
 }
 
 impl Total {
+    /// Whether anything was put to the test.
+    fn is_a_test(&self) -> bool {
+        self.logouts > 0 && self.logins_over > 0 && self.overlapping > 0
+    }
+
     fn add(&mut self, history: &[Operation]) {
         let ends: Vec<_> = history
             .iter()
