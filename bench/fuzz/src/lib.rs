@@ -2,6 +2,8 @@
 //!
 //! Must never pass over an answer: that nothing panics is the least of it.
 
+mod body;
+
 use std::cell::OnceCell;
 
 use axum::Router;
@@ -16,6 +18,8 @@ use exeunt_server::config::{Config, Options, print};
 use serde::Deserialize;
 use tower::ServiceExt as _;
 use url::Url;
+
+pub use self::body::body;
 
 const PASSWORD: &str = "right";
 const OUR_NAME: &[u8] = b"__Host-session";
