@@ -84,6 +84,15 @@ impl Session {
 
 /// R01, R02, R03
 fn every_session_has_one_order(nodes: &[Server], cut: &(dyn Fn() + Sync)) {
+    let began = Instant::now();
+    let total = tried(nodes, cut).unwrap_or_else(|broken| panic!("{broken}"));
+    let test = thread::current().name().unwrap_or_default().to_owned();
+    println!("{test}: {total:?} in {:.1} s", began.elapsed().as_secs_f64());
+    assert!(total.is_a_test(), "{total:?}");
+}
+
+/// How much was tried, or a session without an order.
+fn tried(nodes: &[Server], cut: &(dyn Fn() + Sync)) -> Result<Total, String> {
     let (began, mut total) = (Instant::now(), Total::default());
     let long = minutes(SHORTLY);
     for seed in 0.. {
@@ -123,15 +132,11 @@ fn every_session_has_one_order(nodes: &[Server], cut: &(dyn Fn() + Sync)) {
         });
         for session in sessions.into_inner().unwrap() {
             let history = session.history.lock().unwrap();
-            if let Err(why) = check(&history) {
-                panic!("seed {seed}: {why}\n{history:#?}");
-            }
+            check(&history).map_err(|why| format!("seed {seed}: {why}\n{history:#?}"))?;
             total.add(&history);
         }
     }
-    let test = thread::current().name().unwrap_or_default().to_owned();
-    println!("{test}: {total:?} in {:.1} s", began.elapsed().as_secs_f64());
-    assert!(total.is_a_test(), "{total:?}");
+    Ok(total)
 }
 
 /// What came of one operation with this token, and the token of another session if there is one more.
@@ -216,4 +221,12 @@ fn every_session_of_two_servers_on_postgres_has_one_order() {
     let place = Place::with_alice_on(&postgres.new_database().unwrap(), None);
     let nodes = [place.serve_with(&IDLE), place.serve_with(&IDLE)];
     every_session_has_one_order(&nodes, &|| postgres.cut_connections().unwrap());
+}
+
+#[test]
+fn two_servers_that_share_no_sessions_are_found_out() {
+    let places = [Place::with_alice(Kept::OneFile), Place::with_alice(Kept::OneFile)];
+    let broken = tried(&places.each_ref().map(Place::serve), &|| ()).unwrap_err();
+    println!("{}", broken.lines().next().unwrap());
+    assert!(broken.contains("last seen live Some"), "{broken}");
 }
