@@ -1,6 +1,6 @@
-//! Bodies for every route of the server that reads one: JSON and forms.
+//! Bodies for the routes of the server that read one with something in it: JSON and forms.
 //!
-//! Must never let a request in vain: each form brings the token of its session, so that what is behind that check is reached.
+//! Must never send a form in vain: each brings the token of its session, so that what is behind that check is reached.
 
 use std::cell::OnceCell;
 use std::sync::Arc;

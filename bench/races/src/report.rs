@@ -53,6 +53,12 @@ fn standing<'a>(chosen: &[&'a Target], attack: Attack) -> impl Iterator<Item = &
     chosen.iter().copied().filter(move |target| target.attacks.contains(&attack))
 }
 
+/// An error where a logout does not hold that has to.
+fn judge(holds: bool, target: &Target, options: &Options) -> Result<()> {
+    ensure!(holds || !options.hold, "{}: the logout does not hold", target.name);
+    Ok(())
+}
+
 fn slow_requests(chosen: &[&Target], options: &Options) -> Result<String> {
     let mut text = String::from(
         "\n### A slow request in flight across a logout\n\n\
@@ -66,7 +72,7 @@ fn slow_requests(chosen: &[&Target], options: &Options) -> Result<String> {
             let server = place.start(target, options)?;
             let found = in_flight(&server, options.seed, options.rounds, write).context(target.name)?;
             println!("    {found:?}");
-            ensure!(found.holds() || !options.hold, "{}: the logout does not hold", target.name);
+            judge(found.holds(), target, options)?;
             let InFlight { rounds, across, revived, logged_in_again } = found;
             let (name, does) = (target.name, does(write));
             writeln!(text, "| {name} | {rounds} | {does} | {across} | {revived} | {logged_in_again} |")?;
@@ -90,7 +96,7 @@ fn nodes(chosen: &[&Target], options: &Options) -> Result<String> {
         let (a, b) = (place.start(target, options)?, place.start(target, options)?);
         let found = two_nodes(&a, &b, options.rounds, LATER).context(target.name)?;
         println!("    {found:?}");
-        ensure!(found.holds() || !options.hold, "{}: the logout does not hold", target.name);
+        judge(found.holds(), target, options)?;
         let TwoNodes { rounds, at_once, later } = found;
         writeln!(text, "| {} | {rounds} | {at_once} | {later} |", target.name)?;
     }
@@ -110,7 +116,7 @@ fn outages(chosen: &[&Target], options: &Options) -> Result<String> {
             for _ in 0..options.outages {
                 let round = round(target, options, kind).context(target.name)?;
                 println!("    {round:?}");
-                ensure!(round.holds() || !options.hold, "{}: the logout does not hold", target.name);
+                judge(round.holds(), target, options)?;
                 rounds.push(round);
             }
             let longest = rounds.iter().map(|round| round.took.as_secs_f64()).fold(0.0, f64::max);

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, prlimit};
 
-pub(crate) use self::clients::highest_memory_kib;
-use self::clients::{Fault, Heard, Memory, drip, hear, hostile, say};
+pub(crate) use self::clients::Memory;
+use self::clients::{Fault, Heard, drip, hear, hostile, say};
 use self::requests::{Draw, base, mutated};
 use crate::common::Kept;
 use crate::support::{Answer, Place, Server};

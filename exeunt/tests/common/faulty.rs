@@ -199,13 +199,14 @@ impl Store for FaultyStore {
     async fn destroy(&self, id: &SessionId) -> Result<bool, StoreError> {
         let id = *id;
         if self.broken == Broken::DestroysLater {
-            (self.plan.lock().expect("no test panics in here"))(Step::Destroy);
-            let memory = Arc::clone(&self.memory);
-            tokio::spawn(async move {
-                tokio::time::sleep(2 * DEADLINE).await;
-                let _ = memory.destroy(&id).await;
-            });
-            return Ok(true);
+            let later = |memory: Arc<MemoryStore>| async move {
+                tokio::spawn(async move {
+                    tokio::time::sleep(2 * DEADLINE).await;
+                    let _ = memory.destroy(&id).await;
+                });
+                Ok(true)
+            };
+            return self.ask(Step::Destroy, later).await;
         }
         self.ask(Step::Destroy, |memory| async move { memory.destroy(&id).await }).await
     }

@@ -139,7 +139,7 @@ impl Memory {
 }
 
 /// The most memory that a process ever had, in KiB.
-pub(crate) fn highest_memory_kib(process: u32) -> u64 {
+fn highest_memory_kib(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux says so");
     line.trim().trim_end_matches(" kB").parse().unwrap()
