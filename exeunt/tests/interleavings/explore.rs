@@ -54,8 +54,8 @@ pub(crate) fn explore(case: Case<'_>) -> Result<Explored, Violation> {
 
 struct Exploring<'a> {
     case: Case<'a>,
-    /// From each moment, the number of ways to an end. Moments are told apart by 64 bits: among ten million, the chance
-    /// that two are taken for one is below one in 300,000.
+    /// From each moment, the number of ways to an end. Moments are told apart by 64 bits: among fifteen million, more than
+    /// any group of three has, the chance that two are taken for one is below one in 160,000.
     ways: HashMap<u64, u128>,
     path: Vec<Choice>,
 }

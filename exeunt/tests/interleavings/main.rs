@@ -89,7 +89,13 @@ fn all_of(kind: Kind, bounds: Bounds, cases: &[Vec<Op>]) {
     for ops in cases {
         let case = Case { setup: &setup, fault: Fault::None, ops, bounds };
         match explore(case) {
-            Ok(found) => explored += found,
+            Ok(found) => {
+                explored += found;
+                // A run of hours that is stopped has then said how far it came.
+                if soak() {
+                    println!("{kind:?}, {bounds:?}: {ops:?}, {found}");
+                }
+            }
             Err(violation) => panic!("{kind:?}, {ops:?}: {violation}"),
         }
     }
