@@ -3,6 +3,7 @@
 //! The test runs itself again as that process, which says on standard output what people were told.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -38,6 +39,7 @@ fn what_was_acknowledged_holds_whenever_the_process_is_killed() {
     }
     let broken = check(&file, &all);
     assert!(broken.is_empty(), "at the end: {broken:?}");
+    assert!(all.ended() > 0 && all.live() > 0, "a process that says nothing shows nothing");
     println!(
         "killed {rounds} times: {} acknowledged logouts and {} acknowledged logins held",
         all.ended(),
@@ -88,7 +90,7 @@ fn until_killed(file: &Path, round: u32, answers_early: bool) -> Book {
     for line in lines {
         read(&line.unwrap()).into_iter().for_each(|event| book.note(event));
     }
-    child.wait().unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(9), "it was at work until then");
     book
 }
 

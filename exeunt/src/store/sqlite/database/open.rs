@@ -26,9 +26,20 @@ pub(super) struct Opened {
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
     pub(super) identity: Identity,
-    pub(super) lock: File,
+    pub(super) lock: Lock,
     pub(super) commits: Commits,
     pub(super) mark: Mark,
+}
+
+/// That this process owns the file.
+pub(super) struct Lock(pub(super) File);
+
+impl Drop for Lock {
+    /// Says so, and does not merely close: until a process that the application starts runs its program, it has all that
+    /// is open here, and would hold the lock for that while.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
 }
 
 /// Which file was opened, whatever is at its path now.
@@ -111,14 +122,14 @@ fn real_path(given: &Path) -> Result<PathBuf, OpenError> {
     Ok(folder.canonicalize().map_err(io)?.join(name))
 }
 
-fn take_lock(path: &Path) -> Result<File, OpenError> {
+fn take_lock(path: &Path) -> Result<Lock, OpenError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let lock = private(OpenOptions::new().create(true).truncate(false).write(true))
         .open(name)
         .map_err(|error| OpenError::io(path, error))?;
     match lock.try_lock() {
-        Ok(()) => Ok(lock),
+        Ok(()) => Ok(Lock(lock)),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path: path.to_owned() }),
         Err(TryLockError::Error(error)) => Err(OpenError::io(path, error)),
     }
@@ -242,4 +253,21 @@ pub(super) fn migrate(
             .map_err(sqlite)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_let_go_is_free_whoever_has_a_copy_of_it_still() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let lock = take_lock(&path).unwrap();
+        assert!(matches!(take_lock(&path), Err(OpenError::Locked { .. })));
+        // What a process has that was forked off a moment ago.
+        let _copy = lock.0.try_clone().unwrap();
+        drop(lock);
+        assert!(take_lock(&path).is_ok());
+    }
 }

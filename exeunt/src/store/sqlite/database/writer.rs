@@ -8,7 +8,6 @@
 //! again in place.
 
 use std::cell::Cell;
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
@@ -24,7 +23,7 @@ use super::commits::Commits;
 use super::error::DatabaseError;
 use super::job::{Job, Tx};
 use super::mark::Mark;
-use super::open::{FOREIGN_LOCK, Identity, fold_on_close};
+use super::open::{FOREIGN_LOCK, Identity, Lock, fold_on_close};
 use crate::session::SessionId;
 
 const BATCH: usize = 512;
@@ -50,11 +49,11 @@ pub(super) struct Shared {
     /// The connection that outlives all others.
     last: Mutex<Option<Connection>>,
     // Whoever holds a connection holds this, and drops the connection first.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Shared {
-    pub(super) fn new(file: Identity, mark: Mark, lock: File) -> Self {
+    pub(super) fn new(file: Identity, mark: Mark, lock: Lock) -> Self {
         Self {
             sync_failed: AtomicBool::new(false),
             checkpointed: AtomicBool::new(false),
@@ -388,7 +387,7 @@ mod tests {
 
     fn writer(connection: Connection, commits: Commits, mark: Mark) -> Writer {
         let here = Identity::of(std::env::current_exe().unwrap()).unwrap();
-        let shared = Arc::new(Shared::new(here, mark, tempfile::tempfile().unwrap()));
+        let shared = Arc::new(Shared::new(here, mark, Lock(tempfile::tempfile().unwrap())));
         let (wake, _) = std::sync::mpsc::sync_channel(1);
         let make_room_at = Cell::new(CHECKPOINT_NOW);
         let (tx, commits) = (Tx::new(connection), Cell::new(commits));
