@@ -295,6 +295,16 @@ mod postgres {
         }
     }
 
+    #[test]
+    fn what_is_cut_has_no_answer() {
+        // A cut that cuts nothing would find nothing.
+        for cut in [Cut::Before, Cut::During, Cut::After] {
+            let history = [(Step::Destroy { session: 0 }, None), (Step::Destroy { session: 0 }, Some(cut))];
+            let unanswered = runtime().block_on(live_through_cuts(&history));
+            assert_eq!(unanswered.expect("it agrees"), 1, "{cut:?}");
+        }
+    }
+
     fn cut() -> impl Strategy<Value = Option<Cut>> {
         prop_oneof![7 => Just(None), 1 => Just(Some(Cut::Before)), 1 => Just(Some(Cut::During)), 1 => Just(Some(Cut::After))]
     }
@@ -318,8 +328,9 @@ mod postgres {
         }
     }
 
-    /// An error leaves two courses: the step happened, or it did not. At each answer one at least has to agree.
-    async fn live_through_cuts(history: &[(Step, Option<Cut>)]) -> Result<(), TestCaseError> {
+    /// An error leaves two courses: the step happened, or it did not. At each answer one at least has to agree. How many
+    /// steps had no answer.
+    async fn live_through_cuts(history: &[(Step, Option<Cut>)]) -> Result<usize, TestCaseError> {
         let gate = Gate::to(server().port()).await;
         let by_gate = format!(":{}/", gate.port());
         let name = format!("cut_{}", gate.port());
@@ -327,7 +338,7 @@ mod postgres {
         let url = url.replace(&format!(":{}/", server().port()), &by_gate);
         let store = PostgresStore::connect(&url).await.expect("the server lets us in");
         let mut courses = vec![Course::of(Vec::new()).await];
-        let mut now = START;
+        let (mut now, mut unanswered) = (START, 0);
         for (number, (step, cut)) in history.iter().enumerate() {
             now = later(now, step);
             // One call that is cut in the middle is one step; several calls would be several.
@@ -358,6 +369,7 @@ mod postgres {
             }
             prop_assert!(!agreeing.is_empty(), "step {number}: {step:?} got {answer:?}");
             if answer.is_err() {
+                unanswered += 1;
                 settle(&store, &name).await;
             }
             let shown_now = shown(&store, now).await;
@@ -373,7 +385,7 @@ mod postgres {
             }
             prop_assert!(!courses.is_empty(), "after step {number}: {step:?} ({cut:?}): {shown_now:?}");
         }
-        Ok(())
+        Ok(unanswered)
     }
 
     /// Until the server has done with the connections that were cut, and the store answers again.
@@ -447,19 +459,34 @@ mod redis {
         }
     }
 
+    #[test]
+    fn what_is_cut_has_no_answer() {
+        // A cut that cuts nothing would find nothing.
+        for cut in [Cut::Before, Cut::After] {
+            let history =
+                [(Step::Destroy { session: 0 }, None), (Step::Destroy { session: 0 }, Some((0, cut)))];
+            let unanswered = threads().block_on(async {
+                let gate = Gate::to(SERVER.port()).await;
+                let store = fresh(&format!("redis://127.0.0.1:{}", gate.port())).await;
+                live_through_cuts(&store, &gate, &history).await
+            });
+            assert_eq!(unanswered.expect("it agrees"), 1, "{cut:?}");
+        }
+    }
+
     fn cut() -> impl Strategy<Value = Cut> {
         prop_oneof![Just(Cut::Before), Just(Cut::After)]
     }
 
     /// A step that is answered did what memory does. Of one that is not, each session is as it was or as it would be;
-    /// from then on what is seen counts.
+    /// from then on what is seen counts. How many steps had no answer.
     async fn live_through_cuts(
         store: &RedisStore,
         gate: &Gate,
         history: &[(Step, Option<(u8, Cut)>)],
-    ) -> Result<(), TestCaseError> {
+    ) -> Result<usize, TestCaseError> {
         let mut reference = MemoryStore::new();
-        let mut now = start();
+        let (mut now, mut unanswered) = (start(), 0);
         for (number, (step, cut)) in history.iter().enumerate() {
             now = later(now, step);
             let before = stored(&reference).await;
@@ -473,6 +500,7 @@ mod redis {
                 Ok(answer) => prop_assert_eq!(answer, expected, "step {}: {:?}", number, step),
                 Err(_) => {
                     prop_assert!(cut.is_some(), "step {}: {:?} had no answer", number, step);
+                    unanswered += 1;
                     let (would_be, seen) = (stored(&reference).await, stored(store).await);
                     for (seen, (before, would_be)) in seen.iter().zip(before.iter().zip(&would_be)) {
                         prop_assert!(seen == before || seen == would_be, "step {}: {:?}", number, step);
@@ -483,7 +511,7 @@ mod redis {
             let expected = shown(&reference, now).await;
             prop_assert_eq!(shown(store, now).await, expected, "after step {}: {:?}", number, step);
         }
-        Ok(())
+        Ok(unanswered)
     }
 
     /// All that is kept, expired or not: a clock that is far behind sees it.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit, prlimit};
 
 pub(crate) use self::clients::Memory;
-use self::clients::{Fault, Heard, drip, hear, hostile, say};
+use self::clients::{Fault, Heard, ask_deaf, drip, hear, hostile, say};
 use self::requests::{Draw, base, mutated};
 use crate::common::Kept;
 use crate::support::{Answer, Place, Server};
@@ -118,30 +118,23 @@ fn slow_and_silent_clients_are_let_go_and_hold_nobody_up() {
     ];
     let mut slow: Vec<TcpStream> =
         (0..350).map(|number| say(server.address, stops[number % stops.len()])).collect();
-    // One that asks for ever and reads nothing.
-    let mut deaf = say(server.address, b"");
-    deaf.set_write_timeout(Some(PATIENCE)).unwrap();
-    let page = b"GET /assets/style.css HTTP/1.1\r\nHost: a\r\n\r\n".repeat(100);
+    let page = b"GET /assets/style.css HTTP/1.1\r\nHost: a\r\n\r\n";
     let began = Instant::now();
-    let mut asked = 0_u64;
-    std::thread::scope(|scope| {
+    let asked = std::thread::scope(|scope| {
         // Those who send something all the time, a byte each: a limit for each read would never let them go.
         let drips = DRIPS
             .map(|(name, begin, more)| (name, scope.spawn(|| drip(server.address, begin, more, PATIENCE))));
-        let deaf = scope.spawn(|| {
-            while deaf.write_all(&page).is_ok() {
-                asked += 100;
-            }
-        });
+        let deaf = scope.spawn(|| ask_deaf(server.address, page, PATIENCE));
         // Meanwhile others are served.
         for _ in 0..50 {
             assert_eq!(server.me(&token), 200);
         }
-        deaf.join().unwrap();
+        let asked = deaf.join().unwrap().unwrap_or_else(|fault| panic!("who reads nothing: {fault:?}"));
         for (name, dripping) in drips {
             let heard = dripping.join().unwrap().unwrap_or_else(|fault| panic!("{name}: {fault:?}"));
             assert!([[].as_slice(), &[408]].contains(&heard.statuses.as_slice()), "{name}: {heard:?}");
         }
+        asked
     });
     for (number, stream) in slow.iter_mut().enumerate() {
         let heard = hear(stream).unwrap_or_else(|fault| panic!("{number}: {fault:?}"));
@@ -281,6 +274,8 @@ fn the_attack_notices_a_server_that_fails_hangs_or_babbles() {
         let dripped = drip(hangs, begin, more, Duration::from_millis(200));
         assert!(matches!(dripped, Err(Fault::Hang)), "{name}: {dripped:?}");
     }
+    let deaf = ask_deaf(hangs, b"GET / HTTP/1.1\r\n\r\n", Duration::from_millis(200));
+    assert!(matches!(deaf, Err(Fault::Hang)), "{deaf:?}");
     let mute = faulty(|_| Some(""));
     let twice = faulty(|_| {
         Some(

@@ -14,7 +14,8 @@ use crate::common::Kept;
 use crate::support::{PASSWORD, Place, Server};
 
 /// In front of libc: writes into the database fail with the error whose number is in the file `writes`, those into the
-/// log with that in `log`, and the time of day is as many seconds ahead as the file `clock` says.
+/// mark beside it with that in `mark`, those into the log with that in `log`, and the time of day is as many seconds
+/// ahead as the file `clock` says.
 const MACHINE: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -36,6 +37,12 @@ static long said(const char *what) {
     errno = before;
     return atol(text);
 }
+static int is_mark(int fd) {
+    char link[64], path[4096];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, path, sizeof path);
+    return length > 5 && memcmp(path + length - 5, "-mark", 5) == 0;
+}
 ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t at) {
     long error = said("writes");
     if (error) { errno = error; return -1; }
@@ -43,7 +50,7 @@ ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t at) {
 }
 ssize_t pwrite(int fd, const void *bytes, size_t count, off_t at) { return pwrite64(fd, bytes, count, at); }
 ssize_t write(int fd, const void *bytes, size_t count) {
-    long error = fd == 2 ? said("log") : 0;
+    long error = fd == 2 ? said("log") : is_mark(fd) ? said("mark") : 0;
     if (error) { errno = error; return -1; }
     return syscall(SYS_write, fd, bytes, count);
 }
@@ -120,6 +127,38 @@ fn a_full_disk_acknowledges_no_logout_and_no_login_and_needs_no_restart() {
     assert!(place.log().contains("the disk is full: make room, no restart is needed"), "{}", place.log());
     let server = place.serve();
     assert_eq!((server.me(&one), server.me(&two)), (401, 200));
+}
+
+#[test]
+#[should_panic(expected = r#"(200, "Logout successful")"#)]
+fn a_disk_with_room_is_told_from_a_full_one() {
+    let machine = Machine::new();
+    let place = Place::with_alice(Kept::OneFile);
+    let server = machine.serve(&place);
+    nothing_is_acknowledged(&server, &server.login());
+}
+
+#[test] // R02, R04
+fn a_mark_that_cannot_be_written_acknowledges_nothing_and_needs_no_restart() {
+    let machine = Machine::new();
+    let place = Place::with_alice(Kept::OneFile);
+    let server = machine.serve(&place);
+    let (one, two) = (server.login(), server.login());
+    machine.set("mark", NO_SPACE);
+    let logout = server.call("DELETE", "/api/auth/logout", &one);
+    assert_eq!((logout.status, logout.body.as_str()), (400, "Unable to log out"));
+    assert_eq!(logout.header("set-cookie"), None);
+    let login = server.try_login("alice", PASSWORD);
+    assert_eq!((login.status, login.header("set-cookie")), (503, None), "{login:?}");
+    assert!(place.log().contains("the mark beside the database could not be written"), "{}", place.log());
+    machine.set("mark", "0");
+    // It was done, only nobody could be told so.
+    assert!(server.call("GET", "/api/me", &one).is_401());
+    assert_eq!(server.call("DELETE", "/api/auth/logout", &two).body, "Logout successful");
+    let three = server.login();
+    server.kill();
+    let server = place.serve();
+    assert_eq!((server.me(&one), server.me(&two), server.me(&three)), (401, 401, 200));
 }
 
 #[test]

@@ -278,7 +278,7 @@ async fn a_writer_that_does_not_write_the_mark_is_found_out() {
 }
 
 #[tokio::test]
-async fn a_store_without_checksums_is_found_out() {
+async fn damage_gets_into_rows_and_only_a_checksum_notices() {
     let image = Image::new(Left::Data).await;
     let (mut files, mut rows) = (0, 0);
     for seed in 0..40 {

@@ -30,6 +30,7 @@ async fn what_was_acknowledged_holds_whenever_redis_is_killed() {
         all.add(book);
     }
     let (ended, live) = (all.ended(), all.live());
+    assert!(ended > 0 && live > 0, "a server that nobody works on shows nothing");
     println!("Redis killed {rounds} times: {ended} acknowledged logouts and {live} acknowledged logins held");
 }
 
@@ -45,6 +46,24 @@ async fn a_redis_that_keeps_nothing_is_found_out() {
     server.restart().unwrap();
     let store = RedisStore::connect(&server.url()).await.unwrap();
     assert!(!book.broken(&store).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_brings_a_logout_back_is_found_out() {
+    let mut server = Redis::start(&["appendonly no"]).unwrap();
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let session = record(1, &UserId::from(1), SystemClock::new().now());
+    assert!(matches!(store.create(&session, 100).await.unwrap(), Created::Yes { .. }));
+    server.cli(&["save"]).unwrap();
+    assert!(store.destroy(&session.id()).await.unwrap());
+    let mut book = Book::default();
+    book.note(Event::Created(session.id()));
+    book.note(Event::Ended(session.id()));
+    server.kill();
+    server.restart().unwrap();
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let broken = book.broken(&store).await;
+    assert!(matches!(&*broken, [what] if what.contains("logout")), "{broken:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,6 +83,7 @@ async fn what_was_acknowledged_holds_whenever_postgres_is_killed() {
         all.add(book);
     }
     let (ended, live) = (all.ended(), all.live());
+    assert!(ended > 0 && live > 0, "a server that nobody works on shows nothing");
     println!(
         "PostgreSQL killed {rounds} times: {ended} acknowledged logouts and {live} acknowledged logins held"
     );

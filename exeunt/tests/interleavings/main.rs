@@ -159,7 +159,7 @@ fn threes(kind: Kind, bounds: Bounds) {
 fn what_is_broken_is_found() {
     use Fault::*;
     use Op::*;
-    let broken: [(Fault, Kind, &[Op], Broken); 21] = [
+    let broken: [(Fault, Kind, &[Op], Broken); 25] = [
         (SaveInserts, Kind::Memory, &[Update, Logout], LOGOUT),
         (SaveInserts, Kind::Postgres, &[Update, LogoutAll], EVERYWHERE),
         (SaveInserts, Kind::Redis, &[Update, Password], ACCOUNT),
@@ -174,6 +174,10 @@ fn what_is_broken_is_found() {
         (ListLeaks, Kind::Memory, &[List], USERS),
         (TouchMovesTheEnd, Kind::Sqlite, &[Resume], ABSOLUTE_TIMEOUT),
         (LoginAsksFirst, Kind::Memory, &[Login, Password], ACCOUNT),
+        (LoginAsksFirst, Kind::Sqlite, &[Login, Disable], ACCOUNT),
+        (LoginKeepsTheOld, Kind::Memory, &[LoginOver], LOGOUT),
+        (ForgetsFirst, Kind::Redis, &[Password], ACCOUNT),
+        (ForgetsFirst, Kind::Redis, &[Disable], ACCOUNT),
         (RenewForgets, Kind::Memory, &[OwnPassword], ACCOUNT),
         (RenewForgets, Kind::Postgres, &[OwnPassword, List], ACCOUNT),
         (IndexHasOneName, Kind::Redis, &[Login, List], EVERYWHERE),
@@ -185,7 +189,7 @@ fn what_is_broken_is_found() {
     for (fault, kind, ops, expected) in broken {
         let setup = Setup::of(kind);
         let case = Case { setup: &setup, fault, ops, bounds: ONE_OF_EACH };
-        let violation = explore(case).expect_err("it is broken");
+        let Err(violation) = explore(case) else { panic!("{fault:?} on {kind:?} was not found by {ops:?}") };
         assert_eq!(violation.broken, expected, "{fault:?} on {kind:?}: {violation}");
         if let Err(violation) = explore(Case { fault: Fault::None, ..case }) {
             panic!("{kind:?}, {ops:?}, not broken: {violation}");

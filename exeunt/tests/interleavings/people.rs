@@ -120,19 +120,26 @@ impl People {
         matches!(self.kind, Kind::Sqlite | Kind::Postgres)
     }
 
-    /// Ends the sessions that changes before a crash left: the newest stamp that it found noted.
+    /// Ends the sessions that changes before a crash left. The stamp that the account had: whatever changed up to there was
+    /// noted, or its sessions had ended.
     pub(crate) async fn work_off(&self, sessions: &Sessions) -> u64 {
-        let notes = |shared: &mut Shared| shared.account.notes.iter().copied().collect::<Vec<_>>();
-        let notes = self.desk.step("notes", notes).await;
-        for stamp in &notes {
-            self.end_and_forget(sessions, *stamp, None).await;
+        let notes = |shared: &mut Shared| {
+            (shared.account.stamp, shared.account.notes.iter().copied().collect::<Vec<_>>())
+        };
+        let (stamp, notes) = self.desk.step("notes", notes).await;
+        for note in notes {
+            self.end_and_forget(sessions, note, None).await;
         }
-        notes.into_iter().max().unwrap_or(0)
+        stamp
     }
 
     async fn end_and_forget(&self, sessions: &Sessions, stamp: u64, except: Option<&SessionId>) {
+        let forget = move |shared: &mut Shared| shared.account.notes.remove(&stamp);
+        if self.fault == Fault::ForgetsFirst {
+            self.desk.step("forget", forget).await;
+        }
         sessions.logout_all(&anna(), except).await.expect("the store answers");
-        self.desk.step("forget", move |shared| shared.account.notes.remove(&stamp)).await;
+        self.desk.step("forget", forget).await;
     }
 }
 

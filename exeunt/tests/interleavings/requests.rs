@@ -8,6 +8,7 @@ use exeunt::store::{Purged, Store as _};
 use exeunt::{ErrorKind, Record, Sessions, Token};
 
 use crate::people::{People, anna, ben};
+use crate::store::Fault;
 
 /// What a request is for. All but the last are Anna's, from the browser with her first session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -119,7 +120,8 @@ pub(crate) fn request(op: Op, by: u8, sessions: Sessions, people: People, cookie
 }
 
 pub(crate) async fn login(sessions: &Sessions, people: &People, replaces: Option<&Token>) -> Answer {
-    let options = LoginOptions { replaces, ..LoginOptions::default() };
+    let over = if people.fault == Fault::LoginKeepsTheOld { None } else { replaces };
+    let options = LoginOptions { replaces: over, ..LoginOptions::default() };
     let login = sessions.login(people, anna(), options).await.expect("the store answers");
     let stamp = *people.checked.lock().expect("no test panics here");
     login.map_or(Answer::No, |login| Answer::LoggedIn { login, stamp, over: replaces.is_some() })

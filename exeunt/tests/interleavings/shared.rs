@@ -165,6 +165,12 @@ impl Seen for u64 {
     }
 }
 
+impl Seen for (u64, Vec<u64>) {
+    fn see(&self, _: &Names, to: &mut DefaultHasher) {
+        self.hash(to);
+    }
+}
+
 impl Seen for Saved {
     fn see(&self, _: &Names, to: &mut DefaultHasher) {
         match self {

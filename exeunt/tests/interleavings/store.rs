@@ -65,6 +65,10 @@ pub(crate) enum Fault {
     ListLeaks,
     /// Not of the store: a login asks whether it is current before it creates.
     LoginAsksFirst,
+    /// Nor this: a login over a session leaves that alive.
+    LoginKeepsTheOld,
+    /// Nor this: that sessions are to end is forgotten before they do.
+    ForgetsFirst,
 }
 
 /// The store that all requests work on; one for each of them, so that it knows whose steps it lays down.

@@ -115,6 +115,22 @@ pub(crate) fn drip(
     Ok(Heard { statuses: statuses(&heard)? })
 }
 
+/// Asks for ever and reads nothing, until the server closes: how often it said `asked`.
+pub(crate) fn ask_deaf(address: SocketAddr, asked: &[u8], patience: Duration) -> Result<u64, Fault> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_write_timeout(Some(patience)).unwrap();
+    let mut times = 0;
+    loop {
+        match stream.write_all(asked) {
+            Ok(()) => times += 1,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                return Err(Fault::Hang);
+            }
+            Err(_) => return Ok(times),
+        }
+    }
+}
+
 /// What a process has grown by since.
 #[derive(Debug)]
 pub(crate) struct Memory {
